@@ -1,0 +1,65 @@
+# Flags, output folders and helpers that every folder shares.
+
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+# Programs that look for each other (the CLI starts the daemon, tests start both) sit side by side,
+# as they do when installed.
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug or Release" FORCE)
+endif()
+# No -DNDEBUG: the assertions are part of the product.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g")
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
+set(CMAKE_CXX_FLAGS_DEBUG "-Og -g")
+set(CMAKE_C_FLAGS_DEBUG "-Og -g")
+
+# Carries the warnings to every target of ours, and to nobody who links the installed library.
+add_library(shmq_warnings INTERFACE)
+target_compile_options(
+  shmq_warnings
+  INTERFACE -Wall
+            -Wextra
+            -Wpedantic
+            -Wshadow
+            -Wconversion
+            -Wsign-conversion
+            $<$<BOOL:${SHMQ_WERROR}>:-Werror>)
+
+if(SHMQ_SANITIZE)
+  add_compile_options(-fsanitize=${SHMQ_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${SHMQ_SANITIZE})
+  # Line numbers are all a report needs; the rest of the debug information is build time.
+  set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")
+  if(SHMQ_SANITIZE MATCHES "thread")
+    # Reading what a fence orders is beyond this sanitizer, and GCC says so at every use.
+    add_compile_options(-Wno-tsan)
+  endif()
+endif()
+
+find_program(SHMQ_CCACHE ccache)
+if(SHMQ_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # The two sloppiness settings are what ccache asks for before it works with precompiled headers.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+                                  ${SHMQ_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${SHMQ_CCACHE})
+endif()
+
+# shmq_precompile(target header...): headers too heavy to parse once a file.
+function(shmq_precompile target)
+  target_precompile_headers(${target} PRIVATE ${ARGN})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -fpch-preprocess)
+  endif()
+endfunction()

@@ -1,0 +1,32 @@
+# What an installed shmq is: the library with its headers, two programs, and two ways to find them.
+
+if(NOT TARGET shmq)
+  return()
+endif()
+include(CMakePackageConfigHelpers)
+
+install(TARGETS shmq EXPORT shmq LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/libshmq/include/shmq
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+foreach(program shmqd shmq_cli)
+  if(TARGET ${program})
+    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  endif()
+endforeach()
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/shmq)
+configure_package_config_file(
+  ${PROJECT_SOURCE_DIR}/cmake/shmq-config.cmake.in ${PROJECT_BINARY_DIR}/cmake/shmq-config.cmake
+  INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/cmake/shmq-config-version.cmake
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/cmake/shmq-config.cmake
+              ${PROJECT_BINARY_DIR}/cmake/shmq-config-version.cmake DESTINATION ${package_dir})
+install(EXPORT shmq NAMESPACE shmq:: FILE shmq-targets.cmake DESTINATION ${package_dir})
+
+# The .pc file finds its prefix from where it lies, so an installed tree can be moved as a whole.
+file(RELATIVE_PATH shmq_pc_to_prefix ${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/pkgconfig
+     ${CMAKE_INSTALL_PREFIX})
+configure_file(${PROJECT_SOURCE_DIR}/cmake/shmq.pc.in ${PROJECT_BINARY_DIR}/cmake/shmq.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/cmake/shmq.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
