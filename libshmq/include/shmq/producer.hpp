@@ -1,0 +1,83 @@
+// Producer: sends to one queue.
+//
+// Threads: one thread at a time for each Producer; make one for each thread. Lifetime: independent
+// of the Client it came from; its loans must not outlive it unused (sending them fails, cleanly).
+// After fork the child gets Condition::forked from every call.
+//
+// Send has taken effect wholly or not at all, whenever the process dies. A send that returned
+// without error is in the queue until acked, dropped under a counted reason, or purged.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include <shmq/error.hpp>
+#include <shmq/message.hpp>
+
+namespace shmq {
+
+class SHMQ_EXPORT Producer {
+  public:
+    using Deadline = std::chrono::steady_clock::time_point;
+
+    Producer(Producer&& other) noexcept;
+    Producer& operator=(Producer&& other) noexcept;
+    ~Producer();  // detaches; what was sent stays
+
+    // Copies the payload and sends it. Blocks while there is no room (Overflow::block), for ever or
+    // until the deadline. No system call unless it sleeps or wakes somebody; allocates nothing.
+    // Conditions: full (Overflow::reject), timed_out, too_big, queue_removed, quarantined, forked.
+    Result<void> send(std::span<const std::byte> payload) noexcept;
+    Result<void> send(std::string_view payload) noexcept {
+        return send(std::as_bytes(std::span(payload.data(), payload.size())));
+    }
+    Result<void> send_until(std::span<const std::byte> payload, Deadline deadline) noexcept;
+    template <typename Duration>
+    Result<void> send_for(std::span<const std::byte> payload, Duration timeout) noexcept {
+        return send_until(payload, std::chrono::steady_clock::now() + timeout);
+    }
+    // Never sleeps: Condition::full if there is no room.
+    Result<void> try_send(std::span<const std::byte> payload) noexcept;
+    Result<void> try_send(std::string_view payload) noexcept {
+        return try_send(std::as_bytes(std::span(payload.data(), payload.size())));
+    }
+
+    // Memory of the pool to build a message of `size` bytes in, up to the queue's max_message.
+    // Blocks while the pool has no such block (or answers full, as the queue's overflow says).
+    Result<Loan> loan(std::size_t size) noexcept;
+    Result<Loan> try_loan(std::size_t size) noexcept;
+    // Sends a loan without copying. On success the loan is spent; on failure it stays usable.
+    Result<void> send(Loan& loan) noexcept;
+    Result<void> send(Loan&& loan) noexcept { return send(loan); }
+    Result<void> send_until(Loan& loan, Deadline deadline) noexcept;
+    Result<void> try_send(Loan& loan) noexcept;
+
+    // Sends in order, paying once what can be shared (clock, wake-ups). Returns how many were sent:
+    // all, or fewer if the queue filled up (try_send_batch), the deadline came, or an error came
+    // after the first; the error itself only if none was sent.
+    Result<std::size_t> send_batch(std::span<const std::span<const std::byte>> payloads) noexcept;
+    Result<std::size_t> send_batch_until(std::span<const std::span<const std::byte>> payloads,
+                                         Deadline deadline) noexcept;
+    Result<std::size_t> try_send_batch(
+        std::span<const std::span<const std::byte>> payloads) noexcept;
+
+    // Largest payload this queue takes, in bytes.
+    std::uint64_t max_message() const noexcept;
+    // Makes a send that sleeps now, or the next that would, return Condition::interrupted.
+    // The one call that any thread and any signal handler may make.
+    void stop_waiting() noexcept;
+
+  private:
+    friend class Client;
+    struct Drop {
+        void operator()(ProducerCore* core) const noexcept;
+    };
+    explicit Producer(ProducerCore* core) noexcept : core_(core) {}
+    std::unique_ptr<ProducerCore, Drop> core_;
+};
+
+}  // namespace shmq

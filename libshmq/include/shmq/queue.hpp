@@ -1,0 +1,91 @@
+// A queue's name, its options, and what can be known about it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <shmq/error.hpp>
+
+namespace shmq {
+
+// What send does when there is no room, in the ring or in the pool.
+enum class Overflow : std::uint32_t {
+    block,        // wait for room, up to the caller's deadline
+    reject,       // answer Condition::full at once
+    drop_oldest,  // drop the oldest ready messages, counted; not with an exclusive consumer
+};
+
+// Zero or nullopt means: the default that is named. Sizes are in bytes.
+struct QueueOptions {
+    // ---- Behaviour ----
+    // Largest message. Default 1 MiB, at most 512 MiB.
+    std::uint64_t max_message = 0;
+    Overflow overflow = Overflow::block;
+    // How long a consumer may hold a message before it is offered to another; renewed by extend.
+    // It guards against consumers that hang: the dead are noticed at once. Default 30 s, 10 ms to
+    // 7 days.
+    std::chrono::nanoseconds lease{0};
+    // Only one producer, or one consumer, at a time: faster, and for the consumer, in order with
+    // cumulative ack. A stopped holder of an exclusive role does hold its role.
+    bool exclusive_producer = false;
+    bool exclusive_consumer = false;
+    // Time stamps exact to the nanosecond instead of the last timer tick (1 to 4 ms).
+    bool exact_timestamps = false;
+    // Who may do what: 0400 manage, 0200 produce, 0100 consume for the owner; the same for group
+    // (0070) and others (0007). Default 0700. The owner is who creates; root may everything.
+    std::uint32_t mode = 0700;
+    // Group that the group bits speak of: a number; default the creator's.
+    std::optional<std::uint32_t> group;
+
+    // ---- Performance ----
+    // Slots of the ring, a power of two, 64 to 16 Mi. Default 1024.
+    std::uint64_t capacity = 0;
+    // 64, 128, 256 or 512. A message of up to slot_size - 32 bytes travels in its slot, a larger
+    // one in a block of the pool. Default 64.
+    std::uint32_t slot_size = 0;
+    // Shared memory for payloads that do not fit a slot: an upper bound, touched lazily.
+    // Default 64 MiB, or four times max_message where that is more.
+    std::uint64_t pool = 0;
+    // Unacked messages a consumer may hold; less while many consumers share half the ring.
+    // Default 64.
+    std::uint32_t in_flight = 0;
+};
+
+// Counts and totals as of one look; see docs/message_lifecycle.md for the states.
+struct QueueInfo {
+    std::string name;
+    QueueOptions options;  // as in force, no zeros
+    std::uint32_t owner_uid = 0;
+    std::uint32_t group_gid = 0;
+    bool quarantined = false;
+
+    std::uint64_t ready = 0;     // waiting for their first delivery
+    std::uint64_t leased = 0;    // held by consumers
+    std::uint64_t returned = 0;  // waiting to be delivered again
+
+    std::uint64_t sent = 0;
+    std::uint64_t sent_bytes = 0;
+    std::uint64_t delivered = 0;  // every delivery
+    std::uint64_t acked = 0;
+    std::uint64_t redelivered = 0;
+    std::uint64_t dropped = 0;  // every message not delivered, whatever the reason:
+    std::uint64_t dropped_oldest = 0;
+    std::uint64_t dropped_rejected = 0;
+    std::uint64_t dropped_damaged = 0;
+    std::uint64_t purged = 0;  // by hand; not in `dropped`
+    std::uint64_t expired = 0;     // leases that ran out
+    std::uint64_t reclaimed = 0;   // messages given back for participants that died or hung up
+
+    std::uint32_t producers = 0;
+    std::uint32_t consumers = 0;
+    std::uint64_t memory_bytes = 0;  // of the segment and the pool, at most
+};
+
+// Empty if `name` may name a queue, else what is wrong with it. A name has 1 to 255 bytes: letters,
+// digits, `.`, `_`, `-`, and `/` between, where no part is empty, `.` or `..`.
+SHMQ_EXPORT std::string check_queue_name(std::string_view name);
+
+}  // namespace shmq

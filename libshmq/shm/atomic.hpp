@@ -1,0 +1,69 @@
+// The one door to atomics for all of shm/. tests/schedule swaps a scheduled type in behind it, so
+// nothing else in this folder includes <atomic>.
+//
+// Every shared field is an Atomic<T>: address-free, lock-free, as large as T, and valid when filled
+// with zero bytes, because a fresh segment is zeros.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#ifdef SHMQ_SCHEDULED_ATOMIC
+
+#include "scheduled_atomic.hpp"
+
+namespace shmq::shm {
+
+template <typename T>
+using Atomic = schedule::ScheduledAtomic<T>;
+using schedule::atomic_fence;
+using schedule::cpu_relax;
+
+}  // namespace shmq::shm
+
+#else
+
+#include <atomic>
+
+namespace shmq::shm {
+
+template <typename T>
+using Atomic = std::atomic<T>;
+
+inline void atomic_fence(std::memory_order order) { std::atomic_thread_fence(order); }
+
+// One breath of a spinning thread.
+inline void cpu_relax() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
+
+}  // namespace shmq::shm
+
+#endif
+
+namespace shmq::shm {
+
+using std::memory_order_acq_rel;
+using std::memory_order_acquire;
+using std::memory_order_relaxed;
+using std::memory_order_release;
+using std::memory_order_seq_cst;
+
+static_assert(sizeof(Atomic<std::uint64_t>) == 8 && alignof(Atomic<std::uint64_t>) == 8);
+static_assert(sizeof(Atomic<std::uint32_t>) == 4 && alignof(Atomic<std::uint32_t>) == 4);
+
+inline void prefetch_for_write(const void* address) { __builtin_prefetch(address, 1, 3); }
+
+// A counter with one writer: a load and a store, no locked instruction.
+inline void bump(Atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
+    counter.store(counter.load(memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+}  // namespace shmq::shm

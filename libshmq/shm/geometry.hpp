@@ -1,0 +1,46 @@
+// From a queue's shape to the place of everything in its segment. Daemon and client both compute
+// it, so that no offset found in shared memory is ever believed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "shm/layout.hpp"
+
+namespace shmq::shm {
+
+struct Geometry {
+    Shape shape{};
+
+    std::uint64_t index_mask = 0;      // capacity - 1
+    std::uint32_t capacity_log2 = 0;
+    std::uint32_t slot_size_log2 = 0;
+    std::uint32_t inline_bytes = 0;    // payload that fits a slot
+
+    std::uint64_t participants_offset = 0;
+    std::uint64_t returned_offset = 0;
+    std::uint64_t notes_offset = 0;
+    std::uint64_t blocks_offset = 0;
+    std::uint64_t slots_offset = 0;
+    std::uint64_t segment_bytes = 0;
+
+    SizeClass classes[limits::size_classes_max]{};
+    std::uint32_t class_count = 0;   // 0: every message fits its slot
+    std::uint64_t block_count = 0;   // over all classes
+    std::uint64_t pool_bytes = 0;    // size of the pool's memfd; 0: no pool
+
+    bool has(QueueFlag flag) const { return (shape.flags & flag) != 0; }
+};
+
+// What is wrong with a shape, as "capacity 100 is not a power of two (64 to 16777216)"; empty if
+// nothing is.
+std::string check_shape(const Shape& shape);
+
+// Fills in defaults for fields that are zero (flags and overflow have none).
+Shape with_defaults(Shape shape);
+
+// The layout of a shape; nothing if check_shape objects.
+std::optional<Geometry> plan(const Shape& shape);
+
+}  // namespace shmq::shm

@@ -1,0 +1,305 @@
+// Every byte that processes share, and no code that acts on it.
+//
+// A queue is one sealed memfd, the ring segment, and from its first large message on a second one,
+// the pool. The ring segment holds, in this order and at the offsets that geometry.hpp plans:
+//   SegmentHeader | ParticipantRecord[participants] | returned map: cell[N] | note[N]
+//   | BlockRecord[blocks] | slot[N]
+// The pool holds payload bytes alone; consumers get it by a read-only descriptor.
+//
+// To change anything here: raise `segment_version`, update docs/segment_format.md, and expect every
+// segment of another version to be refused by attach. The fingerprint catches what a version
+// forgot: it mixes the sizes of all shared structs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/limits.hpp"
+#include "shm/atomic.hpp"
+
+namespace shmq::shm {
+
+constexpr std::uint64_t segment_magic = 0x31474553514d4853;  // "SHMQSEG1", little-endian
+constexpr std::uint32_t segment_version = 1;
+
+// ---- Slots -------------------------------------------------------------------------------------
+//
+// word = { lap:36 | tag:8 | owner:16 | state:4 }, most significant first; see slot_word.hpp.
+// Fields but the word are written by the slot's owner only; they are atomics (relaxed) because
+// peek, audit and stale handles read them without owning the slot.
+struct SlotHeader {
+    Atomic<std::uint64_t> word;       // 0
+    Atomic<std::uint64_t> sequence;   // 8: position the message was claimed at
+    Atomic<std::uint32_t> length;     // 16: { flags:2 | payload bytes:30 }
+    Atomic<std::uint32_t> counts;     // 20: { deliveries ended:12 | failures:12 | tag counted at:8 }
+    Atomic<std::uint64_t> timestamp;  // 24: monotonic nanoseconds when sent
+};
+static_assert(offsetof(SlotHeader, word) == 0);
+static_assert(offsetof(SlotHeader, sequence) == 8);
+static_assert(offsetof(SlotHeader, length) == 16);
+static_assert(offsetof(SlotHeader, counts) == 20);
+static_assert(offsetof(SlotHeader, timestamp) == 24);
+static_assert(sizeof(SlotHeader) == 32);
+
+constexpr std::uint32_t length_mask = (1u << 30) - 1;
+static_assert(limits::message_max_bytes <= length_mask);
+
+// Where an inline payload would be, when it lies in a block.
+struct BlockReference {
+    Atomic<std::uint64_t> block;       // 0: index into the block table
+    Atomic<std::uint64_t> generation;  // 8: the block's generation under this message
+};
+static_assert(offsetof(BlockReference, block) == 0);
+static_assert(offsetof(BlockReference, generation) == 8);
+static_assert(sizeof(BlockReference) == 16);
+static_assert(sizeof(SlotHeader) + sizeof(BlockReference) <= limits::slot_size_min_bytes);
+
+// ---- Returned map and notes --------------------------------------------------------------------
+// cell = { lap of the message's sequence:36 | tag:8 | unused:19 | set:1 }: where to look, never the
+// truth. note = { value:48 | kind:8 | tag:8 }: what the holder of the lease with that tag has to
+// say (a deadline in microseconds, or why it rejects); of another tag it says nothing.
+using ReturnedCell = Atomic<std::uint64_t>;
+using SlotNote = Atomic<std::uint64_t>;
+
+// ---- Blocks ------------------------------------------------------------------------------------
+struct BlockRecord {
+    Atomic<std::uint64_t> word;      // 0: { generation:40 | owner:16 | state:8 }
+    Atomic<std::uint64_t> sequence;  // 8: of the message that holds it, once in_slot
+};
+static_assert(offsetof(BlockRecord, word) == 0);
+static_assert(offsetof(BlockRecord, sequence) == 8);
+static_assert(sizeof(BlockRecord) == 16);
+
+// Blocks of one size; classes lie one behind the other, smallest first.
+struct SizeClass {
+    std::uint64_t block_bytes;  // 0
+    std::uint64_t pool_offset;  // 8: of the first block, in the pool
+    std::uint32_t first_block;  // 16: index into the block table
+    std::uint32_t block_count;  // 20
+};
+static_assert(offsetof(SizeClass, block_bytes) == 0);
+static_assert(offsetof(SizeClass, pool_offset) == 8);
+static_assert(offsetof(SizeClass, first_block) == 16);
+static_assert(offsetof(SizeClass, block_count) == 20);
+static_assert(sizeof(SizeClass) == 24);
+
+// ---- Waiting -----------------------------------------------------------------------------------
+struct alignas(64) WaitPoint {
+    Atomic<std::uint64_t> waiters;  // 0: { epoch:32 | count:32 }
+    Atomic<std::uint32_t> signal;   // 8: the futex word; moves at each wake-up
+    Atomic<std::uint32_t> closed;   // 12: QueueStatus, copied here to share the line with waiters
+    Atomic<std::uint32_t> fenced;   // 16: 1: a sleeper cannot use membarrier, so publishers fence
+    std::uint8_t reserved[44];      // 20
+};
+static_assert(offsetof(WaitPoint, waiters) == 0);
+static_assert(offsetof(WaitPoint, signal) == 8);
+static_assert(offsetof(WaitPoint, closed) == 12);
+static_assert(offsetof(WaitPoint, fenced) == 16);
+static_assert(sizeof(WaitPoint) == 64);
+
+enum class QueueStatus : std::uint32_t {
+    open = 0,
+    removed = 1,      // by a manager; its users are told
+    quarantined = 2,  // damaged; nothing goes in or out until a manager decides
+};
+
+// ---- Participants ------------------------------------------------------------------------------
+enum class ParticipantState : std::uint32_t {
+    vacant = 0,    // the number may be given out
+    attached = 1,  // in use
+    hung_up = 2,   // its session is gone, its process is not: leases were given back, no more
+    gone = 3,      // dead or detached; reclaim is under way, the number is not free yet
+};
+
+enum class Role : std::uint32_t { none = 0, producer = 1, consumer = 2 };
+
+// Line 0 is written by the daemon, line 1 and the counters by the participant alone.
+struct alignas(64) ParticipantRecord {
+    Atomic<std::uint32_t> state;         // 0: ParticipantState
+    Atomic<std::uint32_t> role;          // 4: Role
+    Atomic<std::uint32_t> exclusive;     // 8: 1 if it holds the role alone
+    Atomic<std::uint32_t> pid;           // 12: as the daemon sees it; 0 across pid namespaces
+    Atomic<std::uint32_t> uid;           // 16
+    Atomic<std::uint32_t> generation;    // 20: raised each time the number is given out
+    Atomic<std::uint64_t> attached_at;   // 24: monotonic nanoseconds
+    std::uint8_t reserved_identity[32];  // 32
+
+    Atomic<std::uint64_t> read_position;  // 64: exclusive consumer: all ready slots before it were read
+    Atomic<std::uint64_t> handling;       // 72: sequence + 1 of the message in hand, 0: none
+    Atomic<std::uint64_t> in_flight;      // 80: messages it holds
+    std::uint8_t reserved_owner[40];      // 88
+
+    Atomic<std::uint64_t> sent;             // 128: messages whose send returned
+    Atomic<std::uint64_t> sent_bytes;       // 136
+    Atomic<std::uint64_t> delivered;        // 144: every delivery
+    Atomic<std::uint64_t> delivered_bytes;  // 152
+    Atomic<std::uint64_t> redelivered;      // 160: deliveries that were not a message's first
+    Atomic<std::uint64_t> acked;            // 168
+    Atomic<std::uint64_t> nacked;           // 176
+    Atomic<std::uint64_t> rejected;         // 184
+    Atomic<std::uint64_t> extended;         // 192
+    Atomic<std::uint64_t> stale;            // 200: verbs that came too late
+    Atomic<std::uint64_t> dropped;          // 208: oldest messages dropped to make room
+    Atomic<std::uint64_t> skips;            // 216: unfinished claims it went past
+    Atomic<std::uint64_t> resent;           // 224: own claims that were skipped, and sent again
+    Atomic<std::uint64_t> full;             // 232: sends that found no room
+    Atomic<std::uint64_t> sleeps;           // 240
+    Atomic<std::uint64_t> wakes;            // 248: futex wake-ups it made
+};
+static_assert(offsetof(ParticipantRecord, state) == 0);
+static_assert(offsetof(ParticipantRecord, role) == 4);
+static_assert(offsetof(ParticipantRecord, exclusive) == 8);
+static_assert(offsetof(ParticipantRecord, pid) == 12);
+static_assert(offsetof(ParticipantRecord, uid) == 16);
+static_assert(offsetof(ParticipantRecord, generation) == 20);
+static_assert(offsetof(ParticipantRecord, attached_at) == 24);
+static_assert(offsetof(ParticipantRecord, read_position) == 64);
+static_assert(offsetof(ParticipantRecord, handling) == 72);
+static_assert(offsetof(ParticipantRecord, in_flight) == 80);
+static_assert(offsetof(ParticipantRecord, sent) == 128);
+static_assert(offsetof(ParticipantRecord, sent_bytes) == 136);
+static_assert(offsetof(ParticipantRecord, delivered) == 144);
+static_assert(offsetof(ParticipantRecord, delivered_bytes) == 152);
+static_assert(offsetof(ParticipantRecord, redelivered) == 160);
+static_assert(offsetof(ParticipantRecord, acked) == 168);
+static_assert(offsetof(ParticipantRecord, nacked) == 176);
+static_assert(offsetof(ParticipantRecord, rejected) == 184);
+static_assert(offsetof(ParticipantRecord, extended) == 192);
+static_assert(offsetof(ParticipantRecord, stale) == 200);
+static_assert(offsetof(ParticipantRecord, dropped) == 208);
+static_assert(offsetof(ParticipantRecord, skips) == 216);
+static_assert(offsetof(ParticipantRecord, resent) == 224);
+static_assert(offsetof(ParticipantRecord, full) == 232);
+static_assert(offsetof(ParticipantRecord, sleeps) == 240);
+static_assert(offsetof(ParticipantRecord, wakes) == 248);
+static_assert(sizeof(ParticipantRecord) == 256);
+
+// Totals of participants whose numbers are free again, and what the supervisor itself did.
+// Written by the daemon only; `version` is odd while it moves a participant's counters here.
+struct alignas(64) Totals {
+    Atomic<std::uint64_t> version;            // 0
+    Atomic<std::uint64_t> sent;               // 8
+    Atomic<std::uint64_t> sent_bytes;         // 16
+    Atomic<std::uint64_t> delivered;          // 24
+    Atomic<std::uint64_t> delivered_bytes;    // 32
+    Atomic<std::uint64_t> redelivered;        // 40
+    Atomic<std::uint64_t> acked;              // 48
+    Atomic<std::uint64_t> nacked;             // 56
+    Atomic<std::uint64_t> rejected;           // 64
+    Atomic<std::uint64_t> extended;           // 72
+    Atomic<std::uint64_t> stale;              // 80
+    Atomic<std::uint64_t> dropped;            // 88: drop-oldest
+    Atomic<std::uint64_t> dropped_rejected;   // 96: rejected, and no dead-letter queue took them
+    Atomic<std::uint64_t> dropped_damaged;    // 104: slots whose content made no sense
+    Atomic<std::uint64_t> purged;             // 112
+    Atomic<std::uint64_t> expired;            // 120: leases that ran out
+    Atomic<std::uint64_t> reclaimed_leases;   // 128: messages taken back from the dead and hung up
+    Atomic<std::uint64_t> reclaimed_claims;   // 136: unfinished sends of the dead undone
+    Atomic<std::uint64_t> reclaimed_blocks;   // 144: loans of the dead freed
+    Atomic<std::uint64_t> reclaimed_parties;  // 152: participants that died attached
+    std::uint8_t reserved[32];                // 160
+};
+static_assert(offsetof(Totals, sent) == 8);
+static_assert(offsetof(Totals, dropped) == 88);
+static_assert(offsetof(Totals, dropped_rejected) == 96);
+static_assert(offsetof(Totals, dropped_damaged) == 104);
+static_assert(offsetof(Totals, purged) == 112);
+static_assert(offsetof(Totals, expired) == 120);
+static_assert(offsetof(Totals, reclaimed_leases) == 128);
+static_assert(offsetof(Totals, reclaimed_parties) == 152);
+static_assert(sizeof(Totals) == 192);
+
+// ---- Header ------------------------------------------------------------------------------------
+enum class Overflow : std::uint32_t { block = 0, reject = 1, drop_oldest = 2 };
+
+enum QueueFlag : std::uint32_t {
+    exclusive_producer = 1u << 0,
+    exclusive_consumer = 1u << 1,
+    exact_timestamps = 1u << 2,
+    pool_present = 1u << 3,  // set by the daemon once it has made the pool
+};
+
+// What defines a queue's shape; constant once the segment is ready. Everything else about the
+// layout follows from these numbers (geometry.hpp), so attach recomputes instead of trusting.
+struct Shape {
+    std::uint64_t capacity;      // 0: slots, a power of two
+    std::uint64_t max_message;   // 8: bytes
+    std::uint64_t pool_bytes;    // 16
+    std::uint64_t lease_ns;      // 24
+    std::uint32_t slot_size;     // 32: bytes
+    std::uint32_t participants;  // 36: records in the table, number 0 included
+    std::uint32_t overflow;      // 40: Overflow
+    std::uint32_t flags;         // 44: QueueFlag, but for pool_present
+};
+static_assert(offsetof(Shape, capacity) == 0);
+static_assert(offsetof(Shape, max_message) == 8);
+static_assert(offsetof(Shape, pool_bytes) == 16);
+static_assert(offsetof(Shape, lease_ns) == 24);
+static_assert(offsetof(Shape, slot_size) == 32);
+static_assert(offsetof(Shape, participants) == 36);
+static_assert(offsetof(Shape, overflow) == 40);
+static_assert(offsetof(Shape, flags) == 44);
+static_assert(sizeof(Shape) == 48);
+
+struct alignas(4096) SegmentHeader {
+    std::uint64_t magic;              // 0
+    std::uint32_t version;            // 8
+    Atomic<std::uint32_t> ready;      // 12: 1, stored last with release
+    std::uint64_t fingerprint;        // 16
+    std::uint64_t segment_bytes;      // 24
+    std::uint8_t identity[16];        // 32: random, the same for a queue as long as it exists
+    Shape shape;                      // 48
+    std::uint8_t reserved_shape[32];  // 96
+
+    alignas(64) Atomic<std::uint64_t> head;     // 128: a hint: no ready slot before it
+    alignas(64) Atomic<std::uint64_t> tail;     // 192: a hint: no free slot before it
+    alignas(64) Atomic<std::uint64_t> returns;  // 256: moves after every return
+    WaitPoint items;                            // 320: consumers sleep here
+    WaitPoint space;                            // 384: producers sleep here
+
+    // Seldom written, often read.
+    alignas(64) Atomic<std::uint32_t> in_flight_cap;   // 448: fair share of a consumer, by the daemon
+    Atomic<std::uint32_t> live_flags;                  // 452: QueueFlag pool_present
+    Atomic<std::uint64_t> purge_position;              // 456: an exclusive consumer frees up to here
+    Atomic<std::uint64_t> purge_requests;              // 464: moves with every purge
+    alignas(64) Atomic<std::uint32_t> supervisor_work;  // 512: 1: slots wait for a decision
+    std::uint8_t reserved_work[60];                    // 516
+    Totals totals;                                     // 576
+};
+static_assert(offsetof(SegmentHeader, magic) == 0);
+static_assert(offsetof(SegmentHeader, version) == 8);
+static_assert(offsetof(SegmentHeader, ready) == 12);
+static_assert(offsetof(SegmentHeader, fingerprint) == 16);
+static_assert(offsetof(SegmentHeader, segment_bytes) == 24);
+static_assert(offsetof(SegmentHeader, identity) == 32);
+static_assert(offsetof(SegmentHeader, shape) == 48);
+static_assert(offsetof(SegmentHeader, head) == 128);
+static_assert(offsetof(SegmentHeader, tail) == 192);
+static_assert(offsetof(SegmentHeader, returns) == 256);
+static_assert(offsetof(SegmentHeader, items) == 320);
+static_assert(offsetof(SegmentHeader, space) == 384);
+static_assert(offsetof(SegmentHeader, in_flight_cap) == 448);
+static_assert(offsetof(SegmentHeader, live_flags) == 452);
+static_assert(offsetof(SegmentHeader, purge_position) == 456);
+static_assert(offsetof(SegmentHeader, purge_requests) == 464);
+static_assert(offsetof(SegmentHeader, supervisor_work) == 512);
+static_assert(offsetof(SegmentHeader, totals) == 576);
+static_assert(sizeof(SegmentHeader) == 4096);
+
+constexpr std::uint64_t mix_fingerprint(std::uint64_t sum, std::uint64_t value) {
+    return (sum ^ value) * 0x100000001b3;  // FNV-1a over whole numbers
+}
+
+// Two builds whose shared structs differ in size or order of magnitude never meet on one segment.
+constexpr std::uint64_t segment_fingerprint = [] {
+    std::uint64_t sum = 0xcbf29ce484222325;
+    for (const std::uint64_t value :
+         {sizeof(SlotHeader), sizeof(BlockReference), sizeof(BlockRecord), sizeof(SizeClass),
+          sizeof(WaitPoint), sizeof(ParticipantRecord), sizeof(Totals), sizeof(Shape),
+          sizeof(SegmentHeader), sizeof(ReturnedCell), sizeof(SlotNote)}) {
+        sum = mix_fingerprint(sum, value);
+    }
+    return mix_fingerprint(sum, segment_version);
+}();
+
+}  // namespace shmq::shm

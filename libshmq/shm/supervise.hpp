@@ -1,0 +1,91 @@
+// What only the supervisor does to a queue's shared memory: give out numbers, take back what the
+// dead held, expire leases, purge, decide on rejected messages, count.
+//
+// One supervisor at a time, one thread. It treats every byte of the segment as hostile: indices are
+// bounds-checked after one single read, no loop depends on a peer's word, and each pass over the
+// ring looks at each slot a bounded number of times. All steps are CASes that a successor can take
+// up anywhere: a supervisor killed between any two leaves nothing that reclaim does not find again.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "shm/layout.hpp"
+#include "shm/queue.hpp"
+#include "shm/segment.hpp"
+
+namespace shmq::shm {
+
+// What a reclaim gave back.
+struct Reclaimed {
+    std::uint64_t leases = 0;  // messages put back for redelivery
+    std::uint64_t claims = 0;  // unfinished sends undone
+    std::uint64_t blocks = 0;  // loans freed
+    bool damaged = false;      // the segment contradicts itself: quarantine it
+    std::uint64_t total() const { return leases + claims + blocks; }
+    Reclaimed& operator+=(const Reclaimed& other);
+};
+
+// What took a message out of a participant's hands; how it counts.
+enum class Ending { died, hung_up, detached, expired };
+
+class Supervise {
+  public:
+    // REQUIRES: the segment outlives this; access supervisor.
+    explicit Supervise(Segment& segment);
+
+    // ---- Participants ----
+    struct Identity {
+        std::uint32_t pid;
+        std::uint32_t uid;
+    };
+    // A number for a new participant, or 0: all are in use.
+    std::uint16_t admit(Role role, bool exclusive, Identity identity, Nanoseconds now);
+    // Sets the fair share of unacked messages for every consumer: within half the ring.
+    void share_in_flight(std::uint32_t wanted);
+
+    // Its session is gone but its process is not: gives back its leases, keeps its number.
+    Reclaimed hang_up(std::uint16_t number);
+    // Its process is dead, or it detached and promised to touch nothing more: gives back all it
+    // held, wakes all sleepers, and frees the number. The same twice does nothing.
+    Reclaimed reclaim(std::uint16_t number, Ending ending);
+
+    // ---- Time and decisions ----
+    // Returns messages whose lease ran out, and decides on those that await the supervisor
+    // (rejected, or left behind by a dead supervisor). Call it every sweep_interval or when the
+    // doorbell rang. Returns messages it acted on.
+    std::uint64_t sweep(Nanoseconds now);
+    // Whether a client has asked for a sweep since the last; clears it.
+    bool take_work_flag();
+    // How often to sweep so that a lease is never more than a quarter late.
+    Nanoseconds sweep_interval() const;
+
+    // ---- Management ----
+    // Drops every ready and returned message. With an exclusive consumer attached only the returned
+    // ones; the rest is left to it (purge_position). Returns how many were dropped now.
+    std::uint64_t purge();
+    // Ends the queue for all users: they get `status` from every call, sleepers included.
+    void close(QueueStatus status);
+
+    Segment& segment() { return segment_; }
+
+  private:
+    struct Seen {  // when this supervisor first saw a lease, for those that name no deadline
+        std::uint64_t word = 0;
+        Nanoseconds since = 0;
+    };
+
+    Reclaimed reclaim_slots(std::uint16_t number, bool leases_only);
+    Reclaimed reclaim_blocks(std::uint16_t number);
+    bool return_slot(std::uint64_t index, std::uint64_t word, bool failed);
+    void decide(std::uint64_t index, std::uint64_t word);
+    bool expired(std::uint64_t index, std::uint64_t word, Nanoseconds now);
+    void fold_counters(ParticipantRecord& record);
+
+    Segment& segment_;
+    QueueView view_;
+    std::vector<Seen> seen_;  // by slot; empty until a lease is seen
+};
+
+}  // namespace shmq::shm
