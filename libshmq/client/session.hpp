@@ -1,0 +1,87 @@
+// The session to the daemon: connect (starting a daemon where that is allowed), hello, and the
+// calls of docs/control_protocol.md as typed functions. Shared by a Client and all producers and
+// consumers that came from it; it ends with the last of them.
+//
+// Threads: any. Calls wait for each other; ring_doorbell waits for nobody.
+// Fork: in a child every call answers Condition::forked, and the destructor only closes
+// descriptors. Daemon gone: a call connects once more to the same socket. Participants attached
+// before are not attached to the new daemon; their queues go on working without it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <shmq/client.hpp>
+#include <shmq/error.hpp>
+#include <shmq/queue.hpp>
+
+#include "client/fork_guard.hpp"
+#include "shm/layout.hpp"
+#include "shm/segment.hpp"
+
+namespace shmq {
+
+// A queue's memory in this process, and who we are in it.
+struct Attachment {
+    std::unique_ptr<shm::Segment> segment;
+    std::uint16_t number = 0;  // participant; 0 for an observer
+    bool exclusive = false;    // holds its role alone
+    std::uint32_t in_flight = 0;
+};
+
+class Session {
+  public:
+    // Conditions: no_daemon, incompatible, permission_denied, protocol_error, timed_out.
+    static Result<std::shared_ptr<Session>> connect(const ConnectOptions& options) noexcept;
+
+    ~Session();
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    // ---- Queues. Every error names the queue and a remedy. ----
+    // Whether it was created now. With if_missing an existing one with the same options is fine.
+    Result<bool> create(std::string_view name, const QueueOptions& options,
+                        bool if_missing) noexcept;
+    Result<QueueInfo> describe(std::string_view name) noexcept;
+    Result<std::vector<QueueInfo>> list() noexcept;  // sorted by name
+    Result<void> remove(std::string_view name, bool force) noexcept;
+    Result<std::uint64_t> purge(std::string_view name) noexcept;
+    Result<DaemonInfo> status() noexcept;
+
+    // ---- Memory ----
+    // A new participant. in_flight 0: what the queue says. REQUIRES: role producer or consumer.
+    Result<Attachment> attach(std::string_view name, shm::Role role,
+                              std::uint32_t in_flight = 0) noexcept;
+    // Gives a number back; the caller touches the segment under it no more. Nothing happens for a
+    // number of a connection that was lost: the daemon has taken it back.
+    Result<void> detach(std::string_view name, std::uint16_t number) noexcept;
+    // A read-only look (peek, pending, top): no participant, nothing to detach.
+    Result<Attachment> observe(std::string_view name) noexcept;
+
+    // Tells the daemon that a message waits for the supervisor. Never blocks; any thread.
+    void ring_doorbell() const noexcept;
+
+    // True in a child forked since the session began.
+    bool forked() const noexcept { return fork_.forked(); }
+    const std::string& socket() const noexcept;  // the path it is connected to
+    std::uint32_t daemon_pid() const noexcept;   // as of the last hello
+
+  private:
+    class Link;  // all that speaks the protocol, in session_link.hpp
+    explicit Session(std::unique_ptr<Link> link) noexcept;
+
+    ForkGuard fork_;
+    std::unique_ptr<Link> link_;
+};
+
+// For parts of shmq that hold a Client and need what it does not show (the CLI's peek and pending).
+class SessionAccess {
+  public:
+    // Null for a moved-from client.
+    static std::shared_ptr<Session> of(const Client& client) noexcept { return client.session_; }
+};
+
+}  // namespace shmq

@@ -1,0 +1,160 @@
+// io.shmq.Control as both ends share it: names, structs, errors, and the description that
+// GetInterfaceDescription answers. docs/control_protocol.md says what they mean.
+//
+// To add a method or a member: change the page and interface.cpp alike (a test compares them), and
+// keep old callers working: new members of calls are optional, new members of answers are ignored.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "wire/varlink.hpp"
+
+namespace shmq::wire {
+
+constexpr std::string_view interface_name = "io.shmq.Control";
+extern const std::string_view interface_description;
+
+namespace method {
+constexpr std::string_view hello = "io.shmq.Control.Hello";
+constexpr std::string_view create = "io.shmq.Control.Create";
+constexpr std::string_view describe = "io.shmq.Control.Describe";
+constexpr std::string_view list = "io.shmq.Control.List";
+constexpr std::string_view remove = "io.shmq.Control.Remove";
+constexpr std::string_view purge = "io.shmq.Control.Purge";
+constexpr std::string_view status = "io.shmq.Control.Status";
+constexpr std::string_view attach = "io.shmq.Control.Attach";
+constexpr std::string_view detach = "io.shmq.Control.Detach";
+constexpr std::string_view get_info = "org.varlink.service.GetInfo";
+constexpr std::string_view get_interface_description =
+    "org.varlink.service.GetInterfaceDescription";
+}  // namespace method
+
+namespace error {
+constexpr std::string_view queue_not_found = "io.shmq.Control.QueueNotFound";
+constexpr std::string_view queue_exists = "io.shmq.Control.QueueExists";
+constexpr std::string_view queue_in_use = "io.shmq.Control.QueueInUse";
+constexpr std::string_view permission_denied = "io.shmq.Control.PermissionDenied";
+constexpr std::string_view role_taken = "io.shmq.Control.RoleTaken";
+constexpr std::string_view invalid_name = "io.shmq.Control.InvalidName";
+constexpr std::string_view invalid_parameter = "io.shmq.Control.InvalidParameter";
+constexpr std::string_view quota_exceeded = "io.shmq.Control.QuotaExceeded";
+constexpr std::string_view version_mismatch = "io.shmq.Control.VersionMismatch";
+constexpr std::string_view hello_expected = "io.shmq.Control.HelloExpected";
+constexpr std::string_view quarantined = "io.shmq.Control.Quarantined";
+constexpr std::string_view system_error = "io.shmq.Control.SystemError";
+constexpr std::string_view interface_not_found = "org.varlink.service.InterfaceNotFound";
+constexpr std::string_view method_not_found = "org.varlink.service.MethodNotFound";
+constexpr std::string_view method_not_implemented = "org.varlink.service.MethodNotImplemented";
+}  // namespace error
+
+// ---- Errors, one maker each --------------------------------------------------------------------
+
+Failure queue_not_found(std::string_view name);
+// An empty `field`: it exists, and the caller wanted to make it.
+Failure queue_exists(std::string_view name, std::string_view field = {},
+                     std::string_view present = {}, std::string_view wanted = {});
+Failure queue_in_use(std::string_view name, std::uint64_t messages, std::uint64_t participants);
+struct Ownership {
+    std::uint32_t owner;
+    std::uint32_t group;
+    std::uint32_t mode;
+};
+// `right`: "manage", "produce", "consume".
+Failure permission_denied(std::string_view name, std::string_view right, std::uint32_t uid,
+                          const Ownership& ownership);
+Failure role_taken(std::string_view name, std::string_view role, std::uint32_t pid);
+Failure invalid_name(std::string_view name, std::string_view reason);
+Failure invalid_parameter(std::string_view parameter, std::string_view reason);
+// `resource`: "queues", "sessions", "memory_bytes", "participants".
+Failure quota_exceeded(std::string_view resource, std::uint32_t uid, std::uint64_t limit,
+                       std::uint64_t used);
+Failure version_mismatch(std::string_view daemon, std::string_view client);
+Failure hello_expected();
+Failure quarantined(std::string_view name, std::string_view reason);
+// `reason` empty: strerror's text.
+Failure system_error(std::string_view operation, int os_error, std::string_view reason = {});
+Failure interface_not_found(std::string_view interface);
+Failure method_not_found(std::string_view method);
+Failure method_not_implemented(std::string_view method);
+
+// ---- Structs -----------------------------------------------------------------------------------
+
+// Same numbers as shm::Overflow and the public one.
+enum class Overflow : std::uint32_t { block = 0, reject = 1, drop_oldest = 2 };
+std::string_view overflow_token(Overflow overflow);
+
+enum class Role { producer, consumer, observer };
+std::string_view role_token(Role role);
+// Reads member `name` of an object as a role; as Members::require.
+bool require_role(Members& members, std::string_view name, Role& into);
+
+// Zero or nullopt: not said, the default. What is not said does not travel.
+struct Options {
+    std::uint64_t capacity = 0;
+    std::uint32_t slot_size = 0;
+    std::uint64_t max_message = 0;
+    std::uint64_t pool = 0;
+    std::optional<Overflow> overflow;
+    std::uint64_t lease_ns = 0;
+    std::uint32_t in_flight = 0;
+    std::optional<std::uint32_t> mode;
+    std::optional<std::uint32_t> group;
+    std::optional<bool> exclusive_producer;
+    std::optional<bool> exclusive_consumer;
+    std::optional<bool> exact_timestamps;
+
+    bool operator==(const Options&) const = default;
+};
+Json to_json(const Options& options);
+// Types and names only; bounds are the daemon's to check.
+Outcome<Options> options_from_json(const Json& json, std::string_view path = "options",
+                                   Unknown unknown = Unknown::refuse);
+
+struct Queue {
+    std::string name;
+    std::string identity;  // 32 hexadecimal digits
+    Options options;       // as in force
+    std::uint32_t owner = 0;
+    std::uint32_t group = 0;
+    bool quarantined = false;
+
+    std::uint64_t ready = 0;
+    std::uint64_t leased = 0;
+    std::uint64_t returned = 0;
+
+    std::uint64_t sent = 0;
+    std::uint64_t sent_bytes = 0;
+    std::uint64_t delivered = 0;
+    std::uint64_t acked = 0;
+    std::uint64_t redelivered = 0;
+    std::uint64_t dropped = 0;
+    std::uint64_t dropped_oldest = 0;
+    std::uint64_t dropped_rejected = 0;
+    std::uint64_t dropped_damaged = 0;
+    std::uint64_t purged = 0;
+    std::uint64_t expired = 0;
+    std::uint64_t reclaimed = 0;
+
+    std::uint32_t producers = 0;
+    std::uint32_t consumers = 0;
+    std::uint64_t memory_bytes = 0;
+
+    bool operator==(const Queue&) const = default;
+};
+Json to_json(const Queue& queue);
+Outcome<Queue> queue_from_json(const Json& json, std::string_view path = "queue",
+                               Unknown unknown = Unknown::refuse);
+
+// ---- Rules that both ends apply ----------------------------------------------------------------
+
+// Empty if `name` may name a queue, else what is wrong with it. shmq::check_queue_name is this.
+std::string check_name(std::string_view name);
+
+// Whether a client and a daemon of these versions (MAJOR.MINOR.PATCH) may work together: same
+// major, and before 1.0 same minor. False for what is no version.
+bool versions_agree(std::string_view daemon, std::string_view client);
+
+}  // namespace shmq::wire
