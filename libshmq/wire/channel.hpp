@@ -6,13 +6,17 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/fd.hpp"
+
+struct msghdr;
 
 namespace shmq::wire {
 
@@ -40,7 +44,7 @@ enum class SendStatus {
     sent,
     waiting,    // the rest is kept: flush() when the socket takes more
     hung_up,    // the peer is gone
-    oversize,   // longer than a frame may be; nothing was sent, the channel stays good
+    oversize,   // more than a frame may be or carry; nothing was sent, the channel stays good
     timed_out,  // send_until: the deadline came first; the rest is kept
     failed,     // a system call; os_error() says why
 };
@@ -84,7 +88,7 @@ class Channel {
     };
 
     std::optional<ReceiveStatus> receive_some();
-    ReceiveStatus take_control(struct msghdr& message);
+    ReceiveStatus take_control(msghdr& message);
     SendStatus send_some(Outgoing& outgoing);
     bool wait(short events, Nanoseconds deadline);
 

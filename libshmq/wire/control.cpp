@@ -1,0 +1,284 @@
+#include "wire/control.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <tuple>
+
+#include "base/limits.hpp"
+
+namespace shmq::wire {
+namespace {
+
+// What a peer wrote is repeated to it, but not at any length: the answer must fit a frame.
+std::string clipped(std::string_view text) {
+    if (text.size() <= limits::name_max_bytes) return std::string(text);
+    return std::string(text.substr(0, limits::name_max_bytes)) + "...";
+}
+
+Failure failure(std::string_view error, Json parameters) {
+    return {std::string(error), std::move(parameters)};
+}
+
+}  // namespace
+
+Failure queue_not_found(std::string_view name) {
+    return failure(error::queue_not_found, {{"name", clipped(name)}});
+}
+
+Failure queue_exists(std::string_view name, std::string_view field, std::string_view present,
+                     std::string_view wanted) {
+    return failure(
+        error::queue_exists,
+        {{"name", clipped(name)}, {"field", field}, {"present", present}, {"wanted", wanted}});
+}
+
+Failure queue_in_use(std::string_view name, std::uint64_t messages, std::uint64_t participants) {
+    return failure(
+        error::queue_in_use,
+        {{"name", clipped(name)}, {"messages", messages}, {"participants", participants}});
+}
+
+Failure permission_denied(std::string_view name, std::string_view right, std::uint32_t uid,
+                          const Ownership& ownership) {
+    return failure(error::permission_denied, {{"name", clipped(name)},
+                                              {"right", right},
+                                              {"uid", uid},
+                                              {"owner", ownership.owner},
+                                              {"group", ownership.group},
+                                              {"mode", ownership.mode}});
+}
+
+Failure role_taken(std::string_view name, std::string_view role, std::uint32_t pid) {
+    return failure(error::role_taken, {{"name", clipped(name)}, {"role", role}, {"pid", pid}});
+}
+
+Failure invalid_name(std::string_view name, std::string_view reason) {
+    return failure(error::invalid_name, {{"name", clipped(name)}, {"reason", reason}});
+}
+
+Failure invalid_parameter(std::string_view parameter, std::string_view reason) {
+    return failure(error::invalid_parameter,
+                   {{"parameter", clipped(parameter)}, {"reason", reason}});
+}
+
+Failure quota_exceeded(std::string_view resource, std::uint32_t uid, std::uint64_t limit,
+                       std::uint64_t used) {
+    return failure(error::quota_exceeded,
+                   {{"resource", resource}, {"uid", uid}, {"limit", limit}, {"used", used}});
+}
+
+Failure version_mismatch(std::string_view daemon, std::string_view client) {
+    return failure(error::version_mismatch, {{"daemon", daemon}, {"client", clipped(client)}});
+}
+
+Failure hello_expected() {
+    return failure(error::hello_expected, Json::object());
+}
+
+Failure quarantined(std::string_view name, std::string_view reason) {
+    return failure(error::quarantined, {{"name", clipped(name)}, {"reason", reason}});
+}
+
+Failure system_error(std::string_view operation, int os_error, std::string_view reason) {
+    return failure(
+        error::system_error,
+        {{"operation", operation},
+         {"errno", os_error},
+         {"reason", reason.empty() ? std::string_view(std::strerror(os_error)) : reason}});
+}
+
+Failure interface_not_found(std::string_view interface) {
+    return failure(error::interface_not_found, {{"interface", clipped(interface)}});
+}
+
+Failure method_not_found(std::string_view method) {
+    return failure(error::method_not_found, {{"method", clipped(method)}});
+}
+
+Failure method_not_implemented(std::string_view method) {
+    return failure(error::method_not_implemented, {{"method", clipped(method)}});
+}
+
+std::string_view overflow_token(Overflow overflow) {
+    switch (overflow) {
+        case Overflow::block:
+            return "block";
+        case Overflow::reject:
+            return "reject";
+        case Overflow::drop_oldest:
+            return "drop_oldest";
+    }
+    return "block";
+}
+
+std::string_view role_token(Role role) {
+    switch (role) {
+        case Role::producer:
+            return "producer";
+        case Role::consumer:
+            return "consumer";
+        case Role::observer:
+            return "observer";
+    }
+    return "observer";
+}
+
+bool require_role(Members& members, std::string_view name, Role& into) {
+    std::size_t index = 0;
+    if (!members.take_token(name, {"producer", "consumer", "observer"}, index)) {
+        if (members.take_any(name) == nullptr) members.refuse(name, "is missing");
+        return false;
+    }
+    into = static_cast<Role>(index);
+    return true;
+}
+
+Json to_json(const Options& options) {
+    Json json = Json::object();
+    const auto put_number = [&json](const char* name, auto value) {
+        if (value != 0) json[name] = value;
+    };
+    const auto put = [&json](const char* name, const auto& value) {
+        if (value) json[name] = *value;
+    };
+    put_number("capacity", options.capacity);
+    put_number("slot_size", options.slot_size);
+    put_number("max_message", options.max_message);
+    put_number("pool", options.pool);
+    if (options.overflow) json["overflow"] = overflow_token(*options.overflow);
+    put_number("lease", options.lease_ns);
+    put_number("in_flight", options.in_flight);
+    put("mode", options.mode);
+    put("group", options.group);
+    put("exclusive_producer", options.exclusive_producer);
+    put("exclusive_consumer", options.exclusive_consumer);
+    put("exact_timestamps", options.exact_timestamps);
+    return json;
+}
+
+Outcome<Options> options_from_json(const Json& json, std::string_view path, Unknown unknown) {
+    Options options;
+    Members members(json, path);
+    members.take("capacity", options.capacity);
+    members.take("slot_size", options.slot_size);
+    members.take("max_message", options.max_message);
+    members.take("pool", options.pool);
+    std::size_t overflow = 0;
+    if (members.take_token("overflow", {"block", "reject", "drop_oldest"}, overflow)) {
+        options.overflow = static_cast<Overflow>(overflow);
+    }
+    members.take("lease", options.lease_ns);
+    members.take("in_flight", options.in_flight);
+    members.take("mode", options.mode);
+    members.take("group", options.group);
+    members.take("exclusive_producer", options.exclusive_producer);
+    members.take("exclusive_consumer", options.exclusive_consumer);
+    members.take("exact_timestamps", options.exact_timestamps);
+    if (auto failure = members.finish(unknown)) return std::unexpected(std::move(*failure));
+    return options;
+}
+
+namespace {
+
+// The members of Queue that are plain values, in the order of the interface; both directions walk
+// this list, so neither can forget one.
+constexpr auto queue_members = std::make_tuple(
+    std::pair("name", &Queue::name), std::pair("identity", &Queue::identity),
+    std::pair("owner", &Queue::owner), std::pair("group", &Queue::group),
+    std::pair("quarantined", &Queue::quarantined), std::pair("ready", &Queue::ready),
+    std::pair("leased", &Queue::leased), std::pair("returned", &Queue::returned),
+    std::pair("sent", &Queue::sent), std::pair("sent_bytes", &Queue::sent_bytes),
+    std::pair("delivered", &Queue::delivered), std::pair("acked", &Queue::acked),
+    std::pair("redelivered", &Queue::redelivered), std::pair("dropped", &Queue::dropped),
+    std::pair("dropped_oldest", &Queue::dropped_oldest),
+    std::pair("dropped_rejected", &Queue::dropped_rejected),
+    std::pair("dropped_damaged", &Queue::dropped_damaged), std::pair("purged", &Queue::purged),
+    std::pair("expired", &Queue::expired), std::pair("reclaimed", &Queue::reclaimed),
+    std::pair("producers", &Queue::producers), std::pair("consumers", &Queue::consumers),
+    std::pair("memory_bytes", &Queue::memory_bytes));
+
+}  // namespace
+
+Json to_json(const Queue& queue) {
+    Json json = {{"options", to_json(queue.options)}};
+    std::apply([&](const auto&... member) { ((json[member.first] = queue.*member.second), ...); },
+               queue_members);
+    return json;
+}
+
+Outcome<Queue> queue_from_json(const Json& json, std::string_view path, Unknown unknown) {
+    Queue queue;
+    Members members(json, path);
+    std::apply(
+        [&](const auto&... member) { (members.require(member.first, queue.*member.second), ...); },
+        queue_members);
+    const Json* options = members.require_any("options");
+    if (auto failure = members.finish(unknown)) return std::unexpected(std::move(*failure));
+    auto parsed = options_from_json(*options, std::string(path) + ".options", unknown);
+    if (!parsed) return std::unexpected(std::move(parsed.error()));
+    queue.options = *parsed;
+    return queue;
+}
+
+std::string check_name(std::string_view name) {
+    if (name.empty()) return "a queue's name must not be empty";
+    if (name.size() > limits::name_max_bytes) {
+        return "a queue's name has at most " + std::to_string(limits::name_max_bytes) +
+               " bytes, this one " + std::to_string(name.size());
+    }
+    const auto allowed = [](char byte) {
+        return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+               (byte >= '0' && byte <= '9') || byte == '.' || byte == '_' || byte == '-' ||
+               byte == '/';
+    };
+    const auto bad = std::find_if_not(name.begin(), name.end(), allowed);
+    if (bad != name.end()) {
+        return "a queue's name has letters, digits, '.', '_', '-' and '/' only; byte " +
+               std::to_string(bad - name.begin() + 1) + " is none of them";
+    }
+    for (std::size_t begin = 0; begin <= name.size();) {
+        const std::size_t end = std::min(name.find('/', begin), name.size());
+        const std::string_view part = name.substr(begin, end - begin);
+        if (part.empty()) return "no part of a queue's name between slashes may be empty";
+        if (part == "." || part == "..") return "no part of a queue's name may be '.' or '..'";
+        begin = end + 1;
+    }
+    return {};
+}
+
+namespace {
+
+struct Version {
+    unsigned major = 0;
+    unsigned minor = 0;
+    unsigned patch = 0;
+};
+
+std::optional<Version> parse_version(std::string_view text) {
+    Version version;
+    const char* at = text.data();
+    const char* const end = text.data() + text.size();
+    for (unsigned* part : {&version.major, &version.minor, &version.patch}) {
+        if (part != &version.major) {
+            if (at == end || *at != '.') return std::nullopt;
+            ++at;
+        }
+        const auto [next, problem] = std::from_chars(at, end, *part);
+        if (problem != std::errc{}) return std::nullopt;
+        at = next;
+    }
+    if (at != end) return std::nullopt;
+    return version;
+}
+
+}  // namespace
+
+bool versions_agree(std::string_view daemon, std::string_view client) {
+    const auto ours = parse_version(daemon);
+    const auto theirs = parse_version(client);
+    if (!ours || !theirs || ours->major != theirs->major) return false;
+    return ours->major > 0 || ours->minor == theirs->minor;
+}
+
+}  // namespace shmq::wire

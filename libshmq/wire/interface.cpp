@@ -1,0 +1,63 @@
+// The interface in varlink's own notation, word for word that of docs/control_protocol.md.
+#include "wire/control.hpp"
+
+namespace shmq::wire {
+
+const std::string_view interface_description =
+    R"varlink(interface io.shmq.Control
+
+# Zero or absent: the default. lease and times in nanoseconds, sizes in bytes.
+type Options (
+  capacity: ?int, slot_size: ?int, max_message: ?int, pool: ?int,
+  overflow: ?(block, reject, drop_oldest),
+  lease: ?int, in_flight: ?int, mode: ?int, group: ?int,
+  exclusive_producer: ?bool, exclusive_consumer: ?bool, exact_timestamps: ?bool
+)
+
+type Queue (
+  name: string, identity: string, options: Options, owner: int, group: int, quarantined: bool,
+  ready: int, leased: int, returned: int,
+  sent: int, sent_bytes: int, delivered: int, acked: int, redelivered: int,
+  dropped: int, dropped_oldest: int, dropped_rejected: int, dropped_damaged: int,
+  purged: int, expired: int, reclaimed: int,
+  producers: int, consumers: int, memory_bytes: int
+)
+
+# First call of a session. pidfd: index of the client's own pidfd.
+# Answers a doorbell (eventfd): a client writes 1 to it after it left a message to the supervisor.
+method Hello(version: string, pidfd: ?int) -> (
+  pid: int, version: string, segment_version: int, instance: string, doorbell: int)
+
+method Create(name: string, options: Options, if_missing: ?bool) -> (queue: Queue, created: bool)
+method Describe(name: string) -> (queue: Queue)
+# Sorted by name, from the first after `after` on; more: the frame was full, ask again after the last.
+method List(after: ?string) -> (queues: []Queue, more: ?bool)
+method Remove(name: string, force: ?bool) -> (dropped: int)
+method Purge(name: string) -> (purged: int)
+method Status() -> (
+  pid: int, version: string, socket: string, queues: int, sessions: int, uptime: int,
+  deaths: int, reclaimed: int)
+
+# role observer: a read-only mapping for peek, pending and top; takes the right to consume or manage.
+# ring, pool: indices of descriptors; no pool where every message fits its slot.
+# Producers get both writable, consumers the pool read-only, observers both.
+method Attach(name: string, role: (producer, consumer, observer), in_flight: ?int) -> (
+  participant: int, exclusive: bool, in_flight: int, ring: int, pool: ?int)
+# The caller touches the queue under that number no more.
+method Detach(name: string, participant: int) -> ()
+
+error QueueNotFound (name: string)
+error QueueExists (name: string, field: string, present: string, wanted: string)
+error QueueInUse (name: string, messages: int, participants: int)
+error PermissionDenied (name: string, right: string, uid: int, owner: int, group: int, mode: int)
+error RoleTaken (name: string, role: string, pid: int)
+error InvalidName (name: string, reason: string)
+error InvalidParameter (parameter: string, reason: string)
+error QuotaExceeded (resource: string, uid: int, limit: int, used: int)
+error VersionMismatch (daemon: string, client: string)
+error HelloExpected ()
+error Quarantined (name: string, reason: string)
+error SystemError (operation: string, errno: int, reason: string)
+)varlink";
+
+}  // namespace shmq::wire
