@@ -2,6 +2,8 @@
 
 namespace shmq {
 
-const char* version_text() noexcept { return SHMQ_VERSION; }
+const char* version_text() noexcept {
+    return SHMQ_VERSION;
+}
 
 }  // namespace shmq
