@@ -16,7 +16,7 @@ constexpr std::uint32_t slot_size_min_bytes = 64;
 constexpr std::uint32_t slot_size_max_bytes = 512;
 constexpr std::uint32_t slot_size_default_bytes = 64;
 
-// Messages and their blocks. A length has 30 bits in a slot's header.
+// Messages and their blocks.
 constexpr std::uint64_t message_max_bytes = std::uint64_t{512} << 20;
 constexpr std::uint64_t message_default_max_bytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t block_min_bytes = 1024;
@@ -24,7 +24,6 @@ constexpr std::uint32_t size_classes_max = 11;  // 1 KiB * 4^10 = 1 GiB
 constexpr std::uint64_t pool_default_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t pool_max_bytes = std::uint64_t{1} << 40;
 constexpr std::uint64_t blocks_max = std::uint64_t{1} << 24;
-static_assert(message_max_bytes < (std::uint64_t{1} << 30));
 static_assert((block_min_bytes << (2 * (size_classes_max - 1))) >= message_max_bytes);
 
 // Participants of one queue: producers and consumers, not processes. Owner 0 is the supervisor.
@@ -37,8 +36,8 @@ constexpr Nanoseconds lease_min_ns = 10 * nanoseconds_per_millisecond;
 constexpr Nanoseconds lease_max_ns = 7LL * 24 * 3600 * nanoseconds_per_second;
 constexpr std::uint32_t in_flight_default = 64;
 constexpr std::uint32_t in_flight_max = 1u << 20;
-// Deliveries and failures have 12 bits each in a slot's header and stay at this once reached.
-constexpr std::uint32_t deliveries_counted_max = 4095;
+// Deliveries and failures have 10 bits each beside the slot and stay at this once reached.
+constexpr std::uint32_t deliveries_counted_max = 1023;
 
 // Names.
 constexpr std::size_t name_max_bytes = 255;

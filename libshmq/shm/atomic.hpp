@@ -19,6 +19,10 @@ using Atomic = schedule::ScheduledAtomic<T>;
 using schedule::atomic_fence;
 using schedule::cpu_relax;
 
+// Patience is counted in steps of the schedule there: short, so that skips are reached.
+constexpr unsigned patience_least = 1;
+constexpr unsigned patience_most = 2;
+
 }  // namespace shmq::shm
 
 #else
@@ -40,6 +44,10 @@ inline void cpu_relax() {
     asm volatile("yield");
 #endif
 }
+
+// Breaths to wait for an unfinished claim before going past it; about 2 us and 1 ms.
+constexpr unsigned patience_least = 32;
+constexpr unsigned patience_most = 16384;
 
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);

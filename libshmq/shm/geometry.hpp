@@ -20,6 +20,7 @@ struct Geometry {
 
     std::uint64_t participants_offset = 0;
     std::uint64_t returned_offset = 0;
+    std::uint64_t attempts_offset = 0;
     std::uint64_t notes_offset = 0;
     std::uint64_t blocks_offset = 0;
     std::uint64_t slots_offset = 0;

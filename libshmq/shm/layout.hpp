@@ -2,7 +2,7 @@
 //
 // A queue is one sealed memfd, the ring segment, and from its first large message on a second one,
 // the pool. The ring segment holds, in this order and at the offsets that geometry.hpp plans:
-//   SegmentHeader | ParticipantRecord[participants] | returned map: cell[N] | note[N]
+//   SegmentHeader | ParticipantRecord[participants] | returned map: cell[N] | attempts[N] | note[N]
 //   | BlockRecord[blocks] | slot[N]
 // The pool holds payload bytes alone; consumers get it by a read-only descriptor.
 //
@@ -30,19 +30,18 @@ constexpr std::uint32_t segment_version = 1;
 struct SlotHeader {
     Atomic<std::uint64_t> word;       // 0
     Atomic<std::uint64_t> sequence;   // 8: position the message was claimed at
-    Atomic<std::uint32_t> length;     // 16: { flags:2 | payload bytes:30 }
-    Atomic<std::uint32_t> counts;     // 20: { deliveries ended:12 | failures:12 | tag counted at:8 }
+    Atomic<std::uint32_t> length;     // 16: payload bytes; beyond what fits: BlockReference follows
+    Atomic<std::uint32_t> flags;      // 20: none defined in version 1: zero
     Atomic<std::uint64_t> timestamp;  // 24: monotonic nanoseconds when sent
 };
 static_assert(offsetof(SlotHeader, word) == 0);
 static_assert(offsetof(SlotHeader, sequence) == 8);
 static_assert(offsetof(SlotHeader, length) == 16);
-static_assert(offsetof(SlotHeader, counts) == 20);
+static_assert(offsetof(SlotHeader, flags) == 20);
 static_assert(offsetof(SlotHeader, timestamp) == 24);
 static_assert(sizeof(SlotHeader) == 32);
 
-constexpr std::uint32_t length_mask = (1u << 30) - 1;
-static_assert(limits::message_max_bytes <= length_mask);
+static_assert(limits::message_max_bytes <= UINT32_MAX);
 
 // Where an inline payload would be, when it lies in a block.
 struct BlockReference {
@@ -54,21 +53,26 @@ static_assert(offsetof(BlockReference, generation) == 8);
 static_assert(sizeof(BlockReference) == 16);
 static_assert(sizeof(SlotHeader) + sizeof(BlockReference) <= limits::slot_size_min_bytes);
 
-// ---- Returned map and notes --------------------------------------------------------------------
-// cell = { lap of the message's sequence:36 | tag:8 | unused:19 | set:1 }: where to look, never the
-// truth. note = { value:48 | kind:8 | tag:8 }: what the holder of the lease with that tag has to
-// say (a deadline in microseconds, or why it rejects); of another tag it says nothing.
+// ---- Beside the slots --------------------------------------------------------------------------
+// One word of each kind for each slot, touched only when a message is not simply delivered and
+// acked. Each is replaced by CAS only, from a value read before its writer last saw itself own the
+// slot: so a writer that was overtaken (its lease expired meanwhile) cannot undo what came later.
+//   cell     { lap of the message's sequence:36 | tag:8 | unused:19 | set:1 }
+//            where to look for returned messages; never the truth
+//   attempts { lap of the message's sequence:36 | deliveries:10 | failures:10 | tag counted at:8 }
+//            deliveries of that message that ended without ack; of another lap it says nothing
+//   note     { lap of the message's sequence, low bits:20 | tag:8 | kind:4 | value:32 }
+//            what the holder of that lease has to say: a deadline, or that it rejects
 using ReturnedCell = Atomic<std::uint64_t>;
+using SlotAttempts = Atomic<std::uint64_t>;
 using SlotNote = Atomic<std::uint64_t>;
 
 // ---- Blocks ------------------------------------------------------------------------------------
 struct BlockRecord {
-    Atomic<std::uint64_t> word;      // 0: { generation:40 | owner:16 | state:8 }
-    Atomic<std::uint64_t> sequence;  // 8: of the message that holds it, once in_slot
+    Atomic<std::uint64_t> word;  // 0: { generation:40 | owner:16 | state:8 }, see block_pool.hpp
 };
 static_assert(offsetof(BlockRecord, word) == 0);
-static_assert(offsetof(BlockRecord, sequence) == 8);
-static_assert(sizeof(BlockRecord) == 16);
+static_assert(sizeof(BlockRecord) == 8);
 
 // Blocks of one size; classes lie one behind the other, smallest first.
 struct SizeClass {
@@ -127,7 +131,8 @@ struct alignas(64) ParticipantRecord {
     Atomic<std::uint64_t> read_position;  // 64: exclusive consumer: all ready slots before it were read
     Atomic<std::uint64_t> handling;       // 72: sequence + 1 of the message in hand, 0: none
     Atomic<std::uint64_t> in_flight;      // 80: messages it holds
-    std::uint8_t reserved_owner[40];      // 88
+    Atomic<std::uint64_t> purged;         // 88: exclusive consumer: messages freed for a purge
+    std::uint8_t reserved_owner[32];      // 96
 
     Atomic<std::uint64_t> sent;             // 128: messages whose send returned
     Atomic<std::uint64_t> sent_bytes;       // 136
@@ -156,6 +161,7 @@ static_assert(offsetof(ParticipantRecord, attached_at) == 24);
 static_assert(offsetof(ParticipantRecord, read_position) == 64);
 static_assert(offsetof(ParticipantRecord, handling) == 72);
 static_assert(offsetof(ParticipantRecord, in_flight) == 80);
+static_assert(offsetof(ParticipantRecord, purged) == 88);
 static_assert(offsetof(ParticipantRecord, sent) == 128);
 static_assert(offsetof(ParticipantRecord, sent_bytes) == 136);
 static_assert(offsetof(ParticipantRecord, delivered) == 144);
@@ -296,7 +302,7 @@ constexpr std::uint64_t segment_fingerprint = [] {
     for (const std::uint64_t value :
          {sizeof(SlotHeader), sizeof(BlockReference), sizeof(BlockRecord), sizeof(SizeClass),
           sizeof(WaitPoint), sizeof(ParticipantRecord), sizeof(Totals), sizeof(Shape),
-          sizeof(SegmentHeader), sizeof(ReturnedCell), sizeof(SlotNote)}) {
+          sizeof(SegmentHeader), sizeof(ReturnedCell), sizeof(SlotAttempts), sizeof(SlotNote)}) {
         sum = mix_fingerprint(sum, value);
     }
     return mix_fingerprint(sum, segment_version);

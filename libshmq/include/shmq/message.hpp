@@ -85,9 +85,9 @@ class SHMQ_EXPORT Message {
     }
     // True if it was delivered before: its work may be done, or half done.
     bool redelivered() const noexcept { return deliveries_ > 1; }
-    // Deliveries so far, this one included; stays at 4095.
+    // Deliveries so far, this one included; stays at 1023.
     std::uint32_t deliveries() const noexcept { return deliveries_; }
-    // Deliveries that failed: consumer crashed, rejected, or its lease ran out. Stays at 4095.
+    // Deliveries that failed: consumer crashed, rejected, or its lease ran out. Stays at 1023.
     std::uint32_t failures() const noexcept { return failures_; }
 
     // Each of the four ends this handle, whatever it returns. None blocks.

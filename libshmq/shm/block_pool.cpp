@@ -1,0 +1,67 @@
+#include "shm/block_pool.hpp"
+
+namespace shmq::shm {
+
+BlockHandle BlockPool::allocate(std::uint64_t bytes, std::uint16_t owner, Cursors& cursors) {
+    for (std::uint32_t i = 0; i < geometry_->class_count; ++i) {
+        if (geometry_->classes[i].block_bytes < bytes) continue;
+        const BlockHandle handle = allocate_in(geometry_->classes[i], owner, cursors.next[i]);
+        if (handle.valid()) return handle;
+    }
+    return {};
+}
+
+// Blocks are freed about in the order they were taken, so the next one is the likeliest to be free.
+BlockHandle BlockPool::allocate_in(const SizeClass& size_class, std::uint16_t owner,
+                                   std::uint32_t& next) {
+    for (std::uint32_t step = 0; step < size_class.block_count; ++step) {
+        const std::uint32_t offset = next;
+        next = offset + 1 == size_class.block_count ? 0 : offset + 1;
+        const std::uint64_t block = std::uint64_t{size_class.first_block} + offset;
+        const BlockWord present = word(block);
+        if (present.state() != BlockState::free) continue;
+        if (change(block, present,
+                   BlockWord::make(present.generation(), owner, BlockState::loaned))) {
+            return {block, present.generation()};
+        }
+    }
+    return {};
+}
+
+bool BlockPool::free(BlockHandle handle) {
+    if (handle.block >= count()) return false;
+    for (;;) {
+        const BlockWord present = word(handle.block);
+        if (present.generation() != handle.generation || present.state() == BlockState::free) {
+            return false;
+        }
+        // Again if only loaned became in_slot meanwhile.
+        if (change(handle.block, present, present.freed())) return true;
+    }
+}
+
+const SizeClass* BlockPool::class_of(std::uint64_t block) const {
+    if (geometry_ == nullptr) return nullptr;
+    for (std::uint32_t i = 0; i < geometry_->class_count; ++i) {
+        const SizeClass& size_class = geometry_->classes[i];
+        if (block >= size_class.first_block &&
+            block - size_class.first_block < size_class.block_count) {
+            return &size_class;
+        }
+    }
+    return nullptr;
+}
+
+std::byte* BlockPool::data(BlockHandle handle) const {
+    const SizeClass* size_class = class_of(handle.block);
+    if (size_class == nullptr || pool_ == nullptr) return nullptr;
+    return pool_ + size_class->pool_offset +
+           (handle.block - size_class->first_block) * size_class->block_bytes;
+}
+
+std::uint64_t BlockPool::block_bytes(std::uint64_t block) const {
+    const SizeClass* size_class = class_of(block);
+    return size_class == nullptr ? 0 : size_class->block_bytes;
+}
+
+}  // namespace shmq::shm

@@ -1,0 +1,36 @@
+#include "shm/queue.hpp"
+
+namespace shmq::shm {
+namespace {
+
+template <typename T>
+T* at(std::byte* base, std::uint64_t offset) {
+    return reinterpret_cast<T*>(base + offset);
+}
+
+}  // namespace
+
+QueueView::QueueView(std::byte* ring_base, std::byte* pool_base, const Geometry& plan)
+    : geometry(&plan),
+      header(at<SegmentHeader>(ring_base, 0)),
+      participants(at<ParticipantRecord>(ring_base, plan.participants_offset)),
+      attempts(at<SlotAttempts>(ring_base, plan.attempts_offset)),
+      notes(at<SlotNote>(ring_base, plan.notes_offset)),
+      ring(ring_base + plan.slots_offset, *header, plan.capacity_log2, plan.slot_size_log2),
+      map(at<ReturnedCell>(ring_base, plan.returned_offset), *header),
+      pool(at<BlockRecord>(ring_base, plan.blocks_offset), pool_base, plan) {}
+
+BlockHandle QueueView::block_at(std::uint64_t position) const {
+    if (length_at(position) <= geometry->inline_bytes) return {};
+    const auto& reference = *reinterpret_cast<const BlockReference*>(ring.payload(position));
+    return {reference.block.load(memory_order_relaxed),
+            reference.generation.load(memory_order_relaxed)};
+}
+
+Attempts QueueView::attempts_of(std::uint64_t sequence) const {
+    const auto counted =
+        Attempts::unpack(attempts[ring.index_of(sequence)].load(memory_order_acquire));
+    return counted.lap == (ring.lap_of(sequence) & lap_mask) ? counted : Attempts{};
+}
+
+}  // namespace shmq::shm

@@ -1,0 +1,221 @@
+// A queue as one thing: ring, returned map, pool and participants over one mapping. The send side
+// and the receive side compose their steps here; nothing else touches two of the parts.
+//
+// No call in this file blocks, allocates, or makes a system call but to wake sleepers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "shm/block_pool.hpp"
+#include "shm/geometry.hpp"
+#include "shm/layout.hpp"
+#include "shm/returned_map.hpp"
+#include "shm/slot_ring.hpp"
+
+namespace shmq::shm {
+
+// The parts of a mapped queue. REQUIRES: mapping and geometry outlive it.
+struct QueueView {
+    QueueView() = default;
+    QueueView(std::byte* ring_base, std::byte* pool_base, const Geometry& geometry);
+
+    const Geometry* geometry = nullptr;
+    SegmentHeader* header = nullptr;
+    ParticipantRecord* participants = nullptr;
+    SlotAttempts* attempts = nullptr;
+    SlotNote* notes = nullptr;
+    SlotRing ring;
+    ReturnedMap map;
+    BlockPool pool;
+
+    // Where the payload of the slot at `position` lies; the caller owns the slot, or compares its
+    // word before and after. A handle that is invalid means inline.
+    std::uint32_t length_at(std::uint64_t position) const {
+        return ring.slot(position).length.load(memory_order_relaxed);
+    }
+    BlockHandle block_at(std::uint64_t position) const;
+    // The count of vain deliveries of the message with that sequence.
+    Attempts attempts_of(std::uint64_t sequence) const;
+    // Counts one more, unless the lease with that tag was counted already. `held` tells whether the
+    // caller still owns the slot; it is asked between reading the old count and replacing it.
+    template <typename Held>
+    void count_attempt(std::uint64_t sequence, std::uint8_t tag, bool failed, Held held);
+    // Sets the cell of a slot about to be returned. False: not ours any more.
+    template <typename Held>
+    bool set_cell(std::uint64_t sequence, std::uint8_t tag, Held held);
+    // Leaves word for the supervisor.
+    void write_note(std::uint64_t index, std::uint64_t expected, const Note& note) {
+        notes[index].compare_exchange_strong(expected, note.pack(), memory_order_release,
+                                             memory_order_relaxed);  // [6]
+    }
+    // How many sleeping producers one freed slot or block should wake: with a pool they wait for
+    // different things, so all must look.
+    std::uint32_t space_wakes() const { return geometry->class_count == 0 ? 1 : UINT32_MAX; }
+};
+
+enum class SendStatus { sent, full, closed, too_big };
+
+// A producer's side. One thread at a time.
+class SendSide {
+  public:
+    // `number` from the daemon; `fence`: this process could not register for barriers.
+    SendSide(const QueueView& view, std::uint16_t number, bool fence);
+
+    // Copies `length` bytes into a slot. REQUIRES: length <= inline_bytes of the geometry.
+    // `wake_now` false: the caller makes up for it with wake_receivers().
+    SendStatus try_send(const std::byte* data, std::size_t length, std::uint64_t timestamp,
+                        bool wake_now = true);
+    // A block to write a payload into. Invalid: none is free (drop-oldest has dropped what it
+    // could). REQUIRES: inline_bytes < bytes <= max_message.
+    BlockHandle allocate(std::uint64_t bytes);
+    void release(BlockHandle block) { view_.pool.free(block); wake_space(); }
+    // Publishes a block of ours. On `sent` it belongs to the message.
+    SendStatus try_send_block(BlockHandle block, std::size_t length, std::uint64_t timestamp,
+                              bool wake_now = true);
+    // Wakes up to `count` sleeping receivers.
+    void wake_receivers(std::uint32_t count);
+    void wake_space();
+
+    QueueView& view() { return view_; }
+    ParticipantRecord& record() { return *record_; }
+    bool closed() const { return view_.header->items.closed.load(memory_order_relaxed) != 0; }
+
+  private:
+    template <typename Fill>
+    SendStatus place(std::size_t length, std::uint64_t timestamp, bool wake_now, Fill fill,
+                     std::uint64_t& position);
+    template <typename Fill>
+    void fill_slot(std::uint64_t position, std::size_t length, std::uint64_t timestamp, Fill fill);
+    bool make_room();
+
+    QueueView view_;
+    ParticipantRecord* record_;
+    std::uint16_t number_;
+    bool exclusive_;
+    bool drop_oldest_;
+    bool fence_;
+    Cursor cursor_;
+    Cursor drop_cursor_;
+    BlockPool::Cursors block_cursors_;
+};
+
+// A message in a consumer's hands.
+struct Delivery {
+    Lease lease;
+    const std::byte* data = nullptr;
+    std::uint32_t length = 0;
+    std::uint32_t deliveries = 1;
+    std::uint32_t failures = 0;
+    std::uint64_t timestamp = 0;
+    BlockHandle block;
+    // Read by an exclusive consumer without a mark in the ring.
+    bool unmarked() const { return lease.word.state() == SlotState::ready; }
+};
+
+enum class ReceiveStatus { received, empty, closed, limit };
+
+// A consumer's side. One thread at a time.
+class ReceiveSide {
+  public:
+    ReceiveSide(const QueueView& view, std::uint16_t number, std::uint32_t in_flight_cap,
+                bool fence);
+
+    // Returned messages first, then the oldest ready one. `thorough`: walk the whole returned map if
+    // nothing else is there; ask for it before sleeping.
+    ReceiveStatus try_receive(Delivery& delivery, bool thorough = false);
+
+    // Each ends the delivery. stale: it had ended before.
+    HoldStatus ack(const Delivery& delivery, bool wake_now = true);
+    HoldStatus nack(Delivery& delivery);
+    // Leaves the message to the supervisor. `supervisor_needed` afterwards: ring the doorbell.
+    HoldStatus reject(Delivery& delivery, NoteKind why = NoteKind::rejected);
+    // Renews the lease for the queue's lease time, or until `deadline` (monotonic ns) if not 0.
+    // What an exclusive consumer has read has no lease that could run out: nothing to do.
+    HoldStatus extend(Delivery& delivery, std::uint64_t deadline);
+    bool held(const Delivery& delivery) const;
+    // Exclusive consumers: acks everything in hand up to that sequence. Returns how many.
+    std::size_t ack_through(std::uint64_t sequence);
+
+    void wake_space();
+    // After a sleep: passes the wake-up on if there is more than we took.
+    void pass_wake_on();
+    std::uint32_t in_flight() const { return static_cast<std::uint32_t>(in_flight_); }
+    std::uint32_t in_flight_limit() const;
+    bool exclusive() const { return exclusive_; }
+    // Whether a message was left to the supervisor since the last call.
+    bool take_supervisor_needed() {
+        const bool needed = supervisor_needed_;
+        supervisor_needed_ = false;
+        return needed;
+    }
+    bool closed() const { return view_.header->space.closed.load(memory_order_relaxed) != 0; }
+
+    QueueView& view() { return view_; }
+    ParticipantRecord& record() { return *record_; }
+
+  private:
+    bool receive_returned(Delivery& delivery);
+    bool receive_found(Delivery& delivery);
+    bool open(Delivery& delivery, bool first);
+    bool locate_payload(Delivery& delivery);
+    void free_for_purge();
+    void ended(bool held_count);
+    void advance_base();
+    bool ack_read_at(std::uint64_t position);
+
+    QueueView view_;
+    ParticipantRecord* record_;
+    std::uint16_t number_;
+    std::uint32_t in_flight_cap_;
+    bool exclusive_;
+    bool fence_;
+    bool supervisor_needed_ = false;
+    Cursor cursor_;
+    ReturnedFinds finds_;
+    std::uint64_t seen_returns_;
+    std::uint64_t seen_purges_;
+    std::uint64_t in_flight_ = 0;
+    std::uint64_t leased_ = 0;      // of in_flight_, those with a mark in the ring
+    std::uint64_t base_ = 0;        // exclusive: no message of ours is unread or unacked before it
+    std::uint64_t stored_head_ = 0;
+    std::uint32_t takes_ = 0;
+};
+
+// ---- Templates ---------------------------------------------------------------------------------
+
+template <typename Held>
+void QueueView::count_attempt(std::uint64_t sequence, std::uint8_t tag, bool failed, Held held) {
+    auto& cell = attempts[ring.index_of(sequence)];
+    const std::uint64_t lap = ring.lap_of(sequence) & lap_mask;
+    std::uint64_t present = cell.load(memory_order_acquire);
+    for (;;) {
+        if (!held()) return;
+        Attempts next = Attempts::unpack(present);
+        if (next.lap != lap) {
+            next = Attempts{lap, 0, 0, 0};
+        } else if (next.deliveries > 0 && next.tag == tag) {
+            return;
+        }
+        const std::uint32_t most = limits::deliveries_counted_max;
+        next.deliveries += next.deliveries < most ? 1 : 0;
+        next.failures += failed && next.failures < most ? 1 : 0;
+        next.tag = tag;
+        if (cell.compare_exchange_strong(present, next.pack(), memory_order_acq_rel,
+                                         memory_order_acquire)) {
+            return;
+        }
+    }
+}
+
+template <typename Held>
+bool QueueView::set_cell(std::uint64_t sequence, std::uint8_t tag, Held held) {
+    const std::uint64_t index = ring.index_of(sequence);
+    for (;;) {
+        const std::uint64_t present = map.cell(index);
+        if (!held()) return false;
+        if (map.replace(index, present, returned_cell(ring.lap_of(sequence), tag))) return true;
+    }
+}
+
+}  // namespace shmq::shm

@@ -1,0 +1,318 @@
+#include "shm/queue.hpp"
+#include "shm/wait.hpp"
+
+namespace shmq::shm {
+namespace {
+
+// So often a consumer looks on in the returned map although nothing announced a return: a returner
+// may have been stopped before it could.
+constexpr std::uint32_t takes_between_looks = 1024;
+
+// An exclusive consumer stores the head hint when it has moved this far.
+constexpr std::uint64_t head_interval = 64;
+
+}  // namespace
+
+ReceiveSide::ReceiveSide(const QueueView& view, std::uint16_t number, std::uint32_t in_flight_cap,
+                         bool fence)
+    : view_(view),
+      record_(&view.participants[number]),
+      number_(number),
+      in_flight_cap_(in_flight_cap),
+      exclusive_(view.geometry->has(exclusive_consumer)),
+      fence_(fence),
+      seen_returns_(view.map.returns() - 1),  // look once at the start
+      seen_purges_(view.header->purge_requests.load(memory_order_acquire)) {
+    cursor_.next = view_.header->head.load(memory_order_relaxed);
+    base_ = stored_head_ = cursor_.next;
+}
+
+std::uint32_t ReceiveSide::in_flight_limit() const {
+    const std::uint32_t share = view_.header->in_flight_cap.load(memory_order_relaxed);
+    return share < in_flight_cap_ ? share : in_flight_cap_;
+}
+
+// ---- Receiving ---------------------------------------------------------------------------------
+
+ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
+    if (closed()) [[unlikely]] return ReceiveStatus::closed;
+    if (in_flight_ >= in_flight_limit()) [[unlikely]] return ReceiveStatus::limit;
+    if (exclusive_ &&
+        view_.header->purge_requests.load(memory_order_relaxed) != seen_purges_) [[unlikely]] {
+        free_for_purge();
+    }
+    if (receive_returned(delivery)) return ReceiveStatus::received;
+    for (;;) {
+        const TakeStatus status = exclusive_ ? view_.ring.read(cursor_, delivery.lease)
+                                             : view_.ring.take(cursor_, number_, delivery.lease);
+        if (status == TakeStatus::taken) {
+            if (exclusive_) record_->read_position.store(cursor_.next, memory_order_relaxed);
+            if (open(delivery, true)) return ReceiveStatus::received;
+            continue;
+        }
+        if (thorough) {
+            finds_.look_everywhere(view_.ring, view_.map);
+        } else {
+            finds_.look_on(view_.ring, view_.map);
+        }
+        return receive_found(delivery) ? ReceiveStatus::received : ReceiveStatus::empty;
+    }
+}
+
+// Looks where returned messages are announced, and now and then where they are not.
+bool ReceiveSide::receive_returned(Delivery& delivery) {
+    const std::uint64_t returns = view_.map.returns();
+    if (returns != seen_returns_) [[unlikely]] {
+        seen_returns_ = returns;
+        finds_.look_everywhere(view_.ring, view_.map);
+    } else if (++takes_ == takes_between_looks) {
+        takes_ = 0;
+        if (!finds_.more()) finds_.look_on(view_.ring, view_.map);
+    }
+    if (receive_found(delivery)) return true;
+    while (finds_.more()) {
+        finds_.look_everywhere(view_.ring, view_.map);
+        if (receive_found(delivery)) return true;
+    }
+    return false;
+}
+
+bool ReceiveSide::receive_found(Delivery& delivery) {
+    while (const auto* find = finds_.next()) {
+        if (view_.ring.take_returned(find->index, find->cell, number_, delivery.lease) ==
+            TakeStatus::empty) {
+            continue;  // another was faster
+        }
+        view_.map.replace(find->index, find->cell, 0);
+        if (open(delivery, false)) return true;
+    }
+    return false;
+}
+
+// Reads the header of a slot now ours. False: its content makes no sense; the supervisor has it.
+bool ReceiveSide::open(Delivery& delivery, bool first) {
+    const std::uint64_t sequence = delivery.lease.sequence;
+    delivery.timestamp = view_.ring.slot(sequence).timestamp.load(memory_order_relaxed);
+    delivery.deliveries = 1;
+    delivery.failures = 0;
+    if (!first) {
+        const Attempts attempts = view_.attempts_of(sequence);
+        delivery.deliveries = attempts.deliveries + 1;
+        delivery.failures = attempts.failures;
+        bump(record_->redelivered);
+    }
+    ++in_flight_;
+    if (!delivery.unmarked()) ++leased_;
+    if (!locate_payload(delivery)) [[unlikely]] {
+        reject(delivery, NoteKind::damaged);
+        return false;
+    }
+    record_->in_flight.store(in_flight_, memory_order_relaxed);
+    bump(record_->delivered);
+    bump(record_->delivered_bytes, delivery.length);
+    return true;
+}
+
+// The slot's bytes are a peer's: they are believed as far as they stay inside the pool.
+bool ReceiveSide::locate_payload(Delivery& delivery) {
+    const std::uint64_t sequence = delivery.lease.sequence;
+    delivery.length = view_.length_at(sequence);
+    if (delivery.length <= view_.geometry->inline_bytes) [[likely]] {
+        delivery.data = view_.ring.payload(sequence);
+        delivery.block = {};
+        return true;
+    }
+    delivery.block = view_.block_at(sequence);
+    delivery.data = view_.pool.data(delivery.block);
+    return delivery.data != nullptr &&
+           delivery.length <= view_.pool.block_bytes(delivery.block.block);
+}
+
+// ---- Ending a delivery -------------------------------------------------------------------------
+
+void ReceiveSide::ended(bool was_marked) {
+    --in_flight_;
+    if (was_marked) --leased_;
+    record_->in_flight.store(in_flight_, memory_order_relaxed);
+}
+
+HoldStatus ReceiveSide::ack(const Delivery& delivery, bool wake_now) {
+    const bool unmarked = delivery.unmarked();
+    const HoldStatus status =
+        unmarked ? view_.ring.ack_read(delivery.lease) : view_.ring.ack(delivery.lease);
+    if (status == HoldStatus::stale) [[unlikely]] {
+        bump(record_->stale);
+        if (!unmarked) ended(true);  // an unmarked one went with ack_through, which counted it
+        return status;
+    }
+    if (delivery.block.valid()) view_.pool.free(delivery.block);
+    ended(!unmarked);
+    bump(record_->acked);
+    if (unmarked && delivery.lease.sequence == base_) advance_base();
+    if (wake_now) wake_space();
+    return status;
+}
+
+HoldStatus ReceiveSide::nack(Delivery& delivery) {
+    const bool unmarked = delivery.unmarked();
+    if (unmarked) {
+        if (view_.ring.lease_read(delivery.lease, number_) == HoldStatus::stale) {
+            bump(record_->stale);
+            return HoldStatus::stale;
+        }
+        ++leased_;
+    }
+    const Lease& lease = delivery.lease;
+    const auto held = [&] { return view_.ring.held(lease); };
+    view_.count_attempt(lease.sequence, lease.word.tag(), false, held);
+    HoldStatus status = HoldStatus::stale;
+    if (view_.set_cell(lease.sequence, lease.word.tag(), held)) {
+        status = view_.ring.give_back(lease);
+    }
+    ended(true);
+    if (unmarked && lease.sequence == base_) advance_base();
+    if (status == HoldStatus::stale) {
+        bump(record_->stale);
+        return status;
+    }
+    view_.map.announce();
+    bump(record_->nacked);
+    if (wake(view_.header->items, 1)) bump(record_->wakes);
+    return status;
+}
+
+HoldStatus ReceiveSide::reject(Delivery& delivery, NoteKind why) {
+    const bool unmarked = delivery.unmarked();
+    if (unmarked) {
+        if (view_.ring.lease_read(delivery.lease, number_) == HoldStatus::stale) {
+            bump(record_->stale);
+            return HoldStatus::stale;
+        }
+        ++leased_;
+    }
+    const Lease& lease = delivery.lease;
+    const std::uint64_t index = view_.ring.index_of(lease.sequence);
+    const std::uint64_t present = view_.notes[index].load(memory_order_relaxed);
+    HoldStatus status = HoldStatus::stale;
+    if (view_.ring.held(lease)) {
+        view_.write_note(index, present,
+                         {view_.ring.lap_of(lease.sequence) & 0xfffff, lease.word.tag(), why, 0});
+        status = view_.ring.surrender(lease);
+    }
+    ended(true);
+    if (unmarked && lease.sequence == base_) advance_base();
+    if (status == HoldStatus::stale) {
+        bump(record_->stale);
+        return status;
+    }
+    bump(record_->rejected);
+    view_.header->supervisor_work.store(1, memory_order_release);  // [6]
+    supervisor_needed_ = true;
+    return status;
+}
+
+HoldStatus ReceiveSide::extend(Delivery& delivery, std::uint64_t deadline) {
+    if (delivery.unmarked()) return HoldStatus::done;
+    Lease& lease = delivery.lease;
+    const std::uint64_t index = view_.ring.index_of(lease.sequence);
+    const std::uint64_t present = view_.notes[index].load(memory_order_relaxed);
+    const HoldStatus status = view_.ring.extend(lease, view_.attempts_of(lease.sequence).tag);
+    if (status == HoldStatus::stale) {
+        bump(record_->stale);
+        return status;
+    }
+    if (deadline != 0) {
+        view_.write_note(index, present,
+                         {view_.ring.lap_of(lease.sequence) & 0xfffff, lease.word.tag(),
+                          NoteKind::deadline,
+                          static_cast<std::uint32_t>(deadline / std::uint64_t{note_grain_ns})});
+    }
+    bump(record_->extended);
+    return status;
+}
+
+bool ReceiveSide::held(const Delivery& delivery) const {
+    if (!delivery.unmarked()) return view_.ring.held(delivery.lease);
+    return view_.ring.word_at(delivery.lease.sequence) == delivery.lease.word;
+}
+
+// ---- Exclusive consumers -----------------------------------------------------------------------
+
+// Frees a slot that we have read, if it still is unacked.
+bool ReceiveSide::ack_read_at(std::uint64_t position) {
+    const SlotWord word = view_.ring.word_at(position);
+    if (word != SlotWord::ready(view_.ring.lap_of(position))) return false;
+    const BlockHandle block = view_.block_at(position);
+    if (view_.ring.ack_read({position, word}) == HoldStatus::stale) return false;
+    if (block.valid()) view_.pool.free(block);
+    return true;
+}
+
+std::size_t ReceiveSide::ack_through(std::uint64_t sequence) {
+    std::size_t acked = 0;
+    const std::uint64_t end = after(sequence, cursor_.next) ? cursor_.next : sequence + 1;
+    for (std::uint64_t position = base_; after(end, position); ++position) {
+        if (!ack_read_at(position)) continue;
+        ++acked;
+        ended(false);
+    }
+    // Those that came from the returned map carry our mark; their handles still count them.
+    if (leased_ != 0) {
+        for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index) {
+            const SlotWord word = view_.ring.word_at(index);
+            if (word.state() != SlotState::leased || word.owner() != number_) continue;
+            const std::uint64_t held = view_.ring.slot(index).sequence.load(memory_order_relaxed);
+            const BlockHandle block = view_.block_at(index);
+            if (after(held, sequence) || view_.ring.ack({held, word}) == HoldStatus::stale) continue;
+            if (block.valid()) view_.pool.free(block);
+            ++acked;
+        }
+    }
+    bump(record_->acked, acked);
+    advance_base();
+    if (acked != 0) wake_space();
+    return acked;
+}
+
+// Moves past what is acked, and tells others now and then.
+void ReceiveSide::advance_base() {
+    while (after(cursor_.next, base_) &&
+           view_.ring.word_at(base_) != SlotWord::ready(view_.ring.lap_of(base_))) {
+        ++base_;
+    }
+    if (base_ - stored_head_ >= head_interval) {
+        view_.header->head.store(base_, memory_order_relaxed);
+        stored_head_ = base_;
+    }
+}
+
+// A purge is a position up to which the holder of the role frees what it has not read.
+void ReceiveSide::free_for_purge() {
+    seen_purges_ = view_.header->purge_requests.load(memory_order_acquire);
+    const std::uint64_t end = view_.header->purge_position.load(memory_order_relaxed);
+    Lease lease;
+    while (after(end, cursor_.next) && view_.ring.read(cursor_, lease) == TakeStatus::taken) {
+        if (!after(end, lease.sequence)) {
+            cursor_.next = lease.sequence;
+            break;
+        }
+        record_->read_position.store(cursor_.next, memory_order_relaxed);
+        if (ack_read_at(lease.sequence)) bump(record_->purged);
+    }
+    advance_base();
+    wake_space();
+}
+
+// ---- Waking ------------------------------------------------------------------------------------
+
+void ReceiveSide::wake_space() {
+    if (exclusive_) fence_if_asked(view_.header->space, fence_);
+    if (wake(view_.header->space, view_.space_wakes())) bump(record_->wakes);
+}
+
+void ReceiveSide::pass_wake_on() {
+    if (!anybody_waits(view_.header->items)) return;
+    if (wake_waiters(view_.header->items, 1)) bump(record_->wakes);
+}
+
+}  // namespace shmq::shm

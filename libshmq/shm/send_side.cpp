@@ -1,0 +1,124 @@
+#include <cstring>
+
+#include "shm/queue.hpp"
+#include "shm/wait.hpp"
+
+namespace shmq::shm {
+
+SendSide::SendSide(const QueueView& view, std::uint16_t number, bool fence)
+    : view_(view),
+      record_(&view.participants[number]),
+      number_(number),
+      exclusive_(view.geometry->has(exclusive_producer)),
+      drop_oldest_(view.geometry->shape.overflow ==
+                   static_cast<std::uint32_t>(Overflow::drop_oldest)),
+      fence_(fence) {
+    cursor_.next = view_.header->tail.load(memory_order_relaxed);
+    drop_cursor_.next = view_.header->head.load(memory_order_relaxed);
+}
+
+SendStatus SendSide::try_send(const std::byte* data, std::size_t length, std::uint64_t timestamp,
+                              bool wake_now) {
+    std::uint64_t position = 0;
+    return place(
+        length, timestamp, wake_now,
+        [&](std::byte* payload) {
+            if (length != 0) std::memcpy(payload, data, length);
+        },
+        position);
+}
+
+BlockHandle SendSide::allocate(std::uint64_t bytes) {
+    for (;;) {
+        const BlockHandle block = view_.pool.allocate(bytes, number_, block_cursors_);
+        if (block.valid() || !drop_oldest_ || !make_room()) return block;
+    }
+}
+
+SendStatus SendSide::try_send_block(BlockHandle block, std::size_t length, std::uint64_t timestamp,
+                                    bool wake_now) {
+    std::uint64_t position = 0;
+    const SendStatus status = place(
+        length, timestamp, wake_now,
+        [&](std::byte* payload) {
+            auto& reference = *reinterpret_cast<BlockReference*>(payload);
+            reference.block.store(block.block, memory_order_relaxed);
+            reference.generation.store(block.generation, memory_order_relaxed);
+        },
+        position);
+    if (status != SendStatus::sent || !view_.pool.hand_over(block, number_)) return status;
+    // Until now the block looked like a loan of ours. If its message is done already and whoever
+    // did that died before freeing the block, nobody else will.
+    const SlotHeader& slot = view_.ring.slot(position);
+    const SlotWord word = view_.ring.word_at(position);
+    const bool still_there = (word.state() == SlotState::ready || word.state() == SlotState::leased ||
+                              word.state() == SlotState::returned) &&
+                             slot.sequence.load(memory_order_relaxed) == position;
+    if (!still_there) view_.pool.free(block);
+    return status;
+}
+
+// Claims a slot, fills it, publishes it. Nothing of it can be seen before it is whole.
+template <typename Fill>
+SendStatus SendSide::place(std::size_t length, std::uint64_t timestamp, bool wake_now, Fill fill,
+                           std::uint64_t& position) {
+    if (closed()) [[unlikely]] return SendStatus::closed;
+    for (;;) {
+        const ClaimStatus status = exclusive_ ? view_.ring.find_free(cursor_, position)
+                                              : view_.ring.claim(cursor_, number_, position);
+        if (status == ClaimStatus::full) [[unlikely]] {
+            if (drop_oldest_ && make_room()) continue;
+            bump(record_->full);
+            return SendStatus::full;
+        }
+        fill_slot(position, length, timestamp, fill);
+        if (exclusive_) {
+            view_.ring.publish_exclusive(position);
+            cursor_.next = position + 1;
+            if ((position & 63) == 63) {
+                view_.header->tail.store(position + 1, memory_order_relaxed);
+            }
+            fence_if_asked(view_.header->items, fence_);
+            break;
+        }
+        if (view_.ring.publish(position, number_)) break;
+        bump(record_->resent);  // skipped: behind the messages that went past us
+    }
+    bump(record_->sent);
+    bump(record_->sent_bytes, length);
+    if (wake_now) wake_receivers(1);
+    return SendStatus::sent;
+}
+
+template <typename Fill>
+void SendSide::fill_slot(std::uint64_t position, std::size_t length, std::uint64_t timestamp,
+                         Fill fill) {
+    SlotHeader& slot = view_.ring.slot(position);
+    slot.sequence.store(position, memory_order_relaxed);
+    slot.length.store(static_cast<std::uint32_t>(length), memory_order_relaxed);
+    slot.flags.store(0, memory_order_relaxed);
+    slot.timestamp.store(timestamp, memory_order_relaxed);
+    fill(view_.ring.payload(position));
+}
+
+// Drops the oldest ready message, by lease so that a kill in between returns it. False: none ready.
+bool SendSide::make_room() {
+    Lease lease;
+    if (view_.ring.take(drop_cursor_, number_, lease) == TakeStatus::empty) return false;
+    const BlockHandle block = view_.block_at(lease.sequence);
+    if (view_.ring.ack(lease) == HoldStatus::done) {
+        if (block.valid()) view_.pool.free(block);
+        bump(record_->dropped);
+    }
+    return true;
+}
+
+void SendSide::wake_receivers(std::uint32_t count) {
+    if (wake(view_.header->items, count)) bump(record_->wakes);
+}
+
+void SendSide::wake_space() {
+    if (wake(view_.header->space, view_.space_wakes())) bump(record_->wakes);
+}
+
+}  // namespace shmq::shm

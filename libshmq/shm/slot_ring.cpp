@@ -1,0 +1,276 @@
+#include "shm/slot_ring.hpp"
+
+namespace shmq::shm {
+namespace {
+
+// Hints are stored at every eighth step: a walker behind a stale hint takes at most seven more
+// steps, and the line that all share moves an eighth as often.
+constexpr std::uint64_t hint_interval_mask = 7;
+
+void store_hint(Atomic<std::uint64_t>& hint, std::uint64_t position) {
+    if ((position & hint_interval_mask) == 0) hint.store(position, memory_order_relaxed);
+}
+
+}  // namespace
+
+// ---- Producers ---------------------------------------------------------------------------------
+
+ClaimStatus SlotRing::find_free(Cursor& cursor, std::uint64_t& found) {
+    std::uint64_t position = cursor.next;
+    std::uint64_t run_start = position;  // occupied slots of the last lap, to be passed over
+    for (;;) {
+        const SlotWord word = word_at(position);  // [2]
+        const std::int64_t ahead = lap_difference(word.lap(), lap_of(position));
+        if (ahead < 0) {
+            if (!word.occupied()) {
+                if (word.state() != SlotState::free) return ClaimStatus::full;
+                // Only a hint that ran ahead of the truth leads here: go to where the ring ends.
+                position += static_cast<std::uint64_t>(ahead) << capacity_log2_;
+                run_start = position;
+                continue;
+            }
+            if (++position - run_start >= capacity()) return ClaimStatus::full;
+            continue;
+        }
+        if (ahead > 0) {
+            // The word proves its own position passed, or a whole lap before it if it is free.
+            const auto laps = static_cast<std::uint64_t>(ahead) -
+                              (word.state() == SlotState::free ? 1 : 0);
+            position += (laps << capacity_log2_) + 1;
+            run_start = position;
+            cursor.next = position;
+            continue;
+        }
+        if (word.state() != SlotState::free) {
+            run_start = ++position;
+            cursor.next = position;
+            continue;
+        }
+        // Free. Pass over the run before it, oldest first; whatever changed there comes first.
+        while (run_start != position && pass_over(run_start)) ++run_start;
+        cursor.next = run_start;
+        if (run_start == position) {
+            found = position;
+            return ClaimStatus::claimed;
+        }
+        position = run_start;
+    }
+}
+
+// Makes an occupied slot of an older lap one of this position's lap. True if the position is now
+// passed, by us or by another.
+bool SlotRing::pass_over(std::uint64_t position) {
+    const std::uint64_t lap = lap_of(position);
+    for (;;) {
+        const SlotWord word = word_at(position);
+        const std::int64_t ahead = lap_difference(word.lap(), lap);
+        if (ahead > 0) return true;
+        if (ahead == 0) return word.state() != SlotState::free;
+        if (!word.occupied()) return false;
+        if (change(index_of(position), word, word.with_lap(lap))) return true;
+    }
+}
+
+ClaimStatus SlotRing::claim(Cursor& cursor, std::uint16_t owner, std::uint64_t& position) {
+    cursor.next = later(cursor.next, header_->tail.load(memory_order_relaxed));
+    for (;;) {
+        if (find_free(cursor, position) == ClaimStatus::full) return ClaimStatus::full;
+        const std::uint64_t lap = lap_of(position);
+        std::uint64_t expected = SlotWord::free(lap).raw;
+        if (slot(position).word.compare_exchange_strong(
+                expected, SlotWord::make(lap, 0, owner, SlotState::writing).raw,
+                memory_order_acquire, memory_order_relaxed)) {  // [2]
+            cursor.next = position + 1;
+            store_hint(header_->tail, position + 1);
+            return ClaimStatus::claimed;
+        }
+    }
+}
+
+bool SlotRing::publish(std::uint64_t position, std::uint16_t owner) {
+    const std::uint64_t lap = lap_of(position);
+    std::uint64_t expected = SlotWord::make(lap, 0, owner, SlotState::writing).raw;
+    if (slot(position).word.compare_exchange_strong(expected, SlotWord::ready(lap).raw,
+                                                    memory_order_seq_cst, memory_order_relaxed)) {
+        return true;  // [1]
+    }
+    abandon(position, owner);
+    return false;
+}
+
+void SlotRing::abandon(std::uint64_t position, std::uint16_t owner) {
+    for (;;) {
+        const SlotWord word = word_at(position);
+        const bool ours =
+            word.owner() == owner &&
+            (word.state() == SlotState::writing || word.state() == SlotState::skipped);
+        // Anything else means that the supervisor took us for dead: there is nothing left to do.
+        if (!ours || change(index_of(position), word, word.freed())) return;
+    }
+}
+
+// ---- Consumers ---------------------------------------------------------------------------------
+
+// Walks from the cursor to the oldest ready slot; `empty` at a slot nobody has claimed.
+TakeStatus SlotRing::find_ready(Cursor& cursor, std::uint64_t& position, SlotWord& word) {
+    position = cursor.next;
+    for (;;) {
+        word = word_at(position);  // [1]
+        const std::int64_t ahead = lap_difference(word.lap(), lap_of(position));
+        if (ahead < 0 || (ahead == 0 && word.state() == SlotState::free)) return TakeStatus::empty;
+        if (ahead == 0 && word.state() == SlotState::ready) return TakeStatus::taken;
+        if (ahead == 0 && word.state() == SlotState::writing) {
+            if (!wait_for_claimant(cursor, position, word)) return TakeStatus::empty;
+            continue;
+        }
+        // Passed. A slot several laps ahead proves that all but the last lap before it is passed,
+        // too: its producer went through there.
+        std::uint64_t step = 1;
+        if (ahead > 0) {
+            const auto laps = static_cast<std::uint64_t>(ahead) -
+                              (word.state() == SlotState::free ? 1 : 0);
+            if (laps > 0) step = ((laps - 1) << capacity_log2_) + 1;
+        }
+        position += step;
+        cursor.next = position;
+    }
+}
+
+// An unfinished claim. If a finished message lies beyond it, its producer gets a little time, then
+// loses its place: nobody waits for a stopped process. False: nothing beyond, the queue is empty.
+bool SlotRing::wait_for_claimant(Cursor& cursor, std::uint64_t position, SlotWord word) {
+    if (!ready_beyond(position)) return false;
+    auto& patience = cursor.patience[word.owner() & 15];
+    unsigned breaths = patience_least << patience;
+    if (breaths > patience_most) breaths = patience_most;
+    for (unsigned breath = 0; breath < breaths; ++breath) {
+        cpu_relax();
+        if (word_at(position) != word) return true;
+    }
+    if (change(index_of(position), word, word.to(SlotState::skipped, word.owner()))) {
+        ++cursor.skips;
+        if ((patience_least << patience) < patience_most) ++patience;
+    }
+    return true;
+}
+
+bool SlotRing::ready_beyond(std::uint64_t position) const {
+    const std::uint64_t end = position + capacity();
+    for (++position; position != end; ++position) {
+        const SlotWord word = word_at(position);
+        const std::int64_t ahead = lap_difference(word.lap(), lap_of(position));
+        if (ahead < 0 || (ahead == 0 && word.state() == SlotState::free)) return false;
+        if (ahead == 0 && word.state() == SlotState::ready) return true;
+    }
+    return false;
+}
+
+TakeStatus SlotRing::take(Cursor& cursor, std::uint16_t owner, Lease& lease) {
+    cursor.next = later(cursor.next, header_->head.load(memory_order_relaxed));
+    std::uint64_t position = 0;
+    SlotWord word;
+    for (;;) {
+        if (find_ready(cursor, position, word) == TakeStatus::empty) return TakeStatus::empty;
+        const SlotWord leased = word.leased_to(owner);
+        std::uint64_t expected = word.raw;
+        if (slot(position).word.compare_exchange_strong(expected, leased.raw, memory_order_acquire,
+                                                        memory_order_relaxed)) {  // [1]
+            cursor.next = position + 1;
+            store_hint(header_->head, position + 1);
+            lease = {position, leased};
+            return TakeStatus::taken;
+        }
+    }
+}
+
+TakeStatus SlotRing::read(Cursor& cursor, Lease& lease) {
+    std::uint64_t position = 0;
+    SlotWord word;
+    if (find_ready(cursor, position, word) == TakeStatus::empty) return TakeStatus::empty;
+    cursor.next = position + 1;
+    lease = {position, word};
+    return TakeStatus::taken;
+}
+
+TakeStatus SlotRing::take_returned(std::uint64_t index, std::uint64_t cell, std::uint16_t owner,
+                                   Lease& lease) {
+    auto& slot_header = slot(index);
+    for (;;) {
+        const SlotWord word{slot_header.word.load(memory_order_acquire)};  // [3]
+        const std::uint64_t sequence = slot_header.sequence.load(memory_order_relaxed);
+        if (word.state() != SlotState::returned || word.tag() != cell_tag(cell) ||
+            (lap_of(sequence) & lap_mask) != cell_lap(cell) || index_of(sequence) != index) {
+            return TakeStatus::empty;
+        }
+        const SlotWord leased = word.leased_to(owner);
+        std::uint64_t expected = word.raw;
+        if (slot_header.word.compare_exchange_strong(expected, leased.raw, memory_order_acquire,
+                                                     memory_order_relaxed)) {
+            lease = {sequence, leased};  // the word was unchanged, so the sequence was the slot's
+            return TakeStatus::taken;
+        }
+    }
+}
+
+// ---- Holders -----------------------------------------------------------------------------------
+
+// CAS of the word that we hold to `to(word)`; again if only the lap was bumped meanwhile.
+template <typename Change>
+HoldStatus SlotRing::change_held(const Lease& lease, Change to) {
+    auto& slot_header = slot(lease.sequence);
+    std::uint64_t expected = lease.word.raw;
+    for (;;) {
+        // The exact word of our lease never comes back, so where it stands no more need be compared.
+        if (slot_header.word.compare_exchange_strong(expected, to(SlotWord{expected}).raw,
+                                                     memory_order_seq_cst,
+                                                     memory_order_acquire)) {  // [2] [3]
+            return HoldStatus::done;
+        }
+        if (!SlotWord{expected}.same_lease(lease.word)) return HoldStatus::stale;
+        // Our number and our tag in a word: the slot is ours, its sequence cannot change.
+        if (slot_header.sequence.load(memory_order_relaxed) != lease.sequence) {
+            return HoldStatus::stale;
+        }
+    }
+}
+
+HoldStatus SlotRing::ack(const Lease& lease) {
+    return change_held(lease, [](SlotWord word) { return word.freed(); });
+}
+
+HoldStatus SlotRing::give_back(const Lease& lease) {
+    return change_held(lease, [](SlotWord word) { return word.to(SlotState::returned, 0); });
+}
+
+HoldStatus SlotRing::surrender(const Lease& lease) {
+    return change_held(lease, [](SlotWord word) { return word.to(SlotState::leased, 0); });
+}
+
+// The tag that was counted last is avoided: it would make the next count look done.
+HoldStatus SlotRing::extend(Lease& lease, std::uint8_t tag_to_avoid) {
+    SlotWord extended;
+    const HoldStatus status = change_held(lease, [&](SlotWord word) {
+        extended = word.leased_to(word.owner());
+        if (extended.tag() == tag_to_avoid) extended = extended.leased_to(word.owner());
+        return extended;
+    });
+    if (status == HoldStatus::done) lease.word = extended;
+    return status;
+}
+
+HoldStatus SlotRing::lease_read(Lease& lease, std::uint16_t owner) {
+    const SlotWord leased = lease.word.leased_to(owner);
+    if (!change(index_of(lease.sequence), lease.word, leased)) return HoldStatus::stale;
+    lease.word = leased;
+    return HoldStatus::done;
+}
+
+bool SlotRing::held(const Lease& lease) const {
+    const auto& slot_header = slot(lease.sequence);
+    const SlotWord word{slot_header.word.load(memory_order_acquire)};
+    if (word == lease.word) return true;
+    return word.same_lease(lease.word) &&
+           slot_header.sequence.load(memory_order_relaxed) == lease.sequence;
+}
+
+}  // namespace shmq::shm

@@ -1,0 +1,144 @@
+// The slot ring: the slot word and its transitions.
+//
+// Who may change a slot's word, and from what (docs/message_lifecycle.md draws it):
+//   any producer P         free(L) -> writing(L,P) -> ready(L) or free(L+1);
+//                          skipped(L',P) -> free(L'+1) for its own P;
+//                          occupied(L') -> occupied(L'+1) when passing over it
+//   an exclusive producer  free(L) -> ready(L) by plain store
+//   any consumer C         ready(L) -> leased(L,C); returned(L') -> leased(L',C);
+//                          writing(L,P) -> skipped(L,P)
+//   the holder C           leased(L',C) -> free(L'+1), returned(L'), leased(L',0), leased(tag+1)
+//   an exclusive consumer  ready(L) -> free(L+1) by plain store
+//   the supervisor         writing, skipped (P dead) -> free(L'+1); leased(L',C) -> leased(L',0);
+//                          leased(L',0) -> returned(L') or free(L'+1)
+//
+// Invariants.
+// 1. Nobody writes a slot's header or inline payload without owning the slot: writing(P), or free
+//    under an exclusive producer.
+// 2. Before a producer claims position p, every earlier position is passed: its slot is not free at
+//    its lap, or is a lap ahead. So no free slot is left behind, and a consumer that meets one may
+//    say "empty".
+// 3. No position before `head` holds a ready slot of its lap.
+// 4. A whole word never comes back: every free raises the lap, every lease the tag.
+//
+// Orderings (docs/memory_ordering.md has the table; numbers are its rows):
+//   [1] publish releases -> take acquires: payload and header before ready.
+//   [2] ack (free) releases -> claim acquires: the last reads before the next writes.
+//   [3] give back releases -> take acquires: counts and cell before returned.
+// Words are changed with seq_cst rather than release where a wake-up may have to follow; wait.hpp
+// has that argument. `head` and `tail` are hints, relaxed: a stale one costs steps, nothing else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "shm/layout.hpp"
+#include "shm/slot_word.hpp"
+
+namespace shmq::shm {
+
+// One handle's private way through the ring.
+struct Cursor {
+    std::uint64_t next = 0;        // everything before it is known to be passed
+    std::uint8_t patience[16]{};   // log2 of how much longer to wait, by low bits of the claimant
+    std::uint64_t skips = 0;       // unfinished claims gone past
+};
+
+// What a consumer holds: proof for ack, give_back, surrender and extend.
+struct Lease {
+    std::uint64_t sequence = 0;
+    SlotWord word;  // as it was when it became ours
+};
+
+enum class ClaimStatus { claimed, full };
+enum class TakeStatus { taken, empty };
+enum class HoldStatus { done, stale };
+
+class SlotRing {
+  public:
+    SlotRing() = default;
+    SlotRing(std::byte* slots, SegmentHeader& header, std::uint32_t capacity_log2,
+             std::uint32_t slot_size_log2)
+        : slots_(slots),
+          header_(&header),
+          capacity_log2_(capacity_log2),
+          slot_size_log2_(slot_size_log2) {}
+
+    std::uint64_t capacity() const { return std::uint64_t{1} << capacity_log2_; }
+    std::uint64_t index_of(std::uint64_t position) const { return position & (capacity() - 1); }
+    std::uint64_t lap_of(std::uint64_t position) const { return position >> capacity_log2_; }
+    SlotHeader& slot(std::uint64_t position) const {
+        return *reinterpret_cast<SlotHeader*>(slots_ + (index_of(position) << slot_size_log2_));
+    }
+    std::byte* payload(std::uint64_t position) const {
+        return reinterpret_cast<std::byte*>(&slot(position)) + sizeof(SlotHeader);
+    }
+
+    // ---- Producers ----
+    // Finds the next free position, passing over occupied slots, and leaves it unclaimed: enough
+    // for an exclusive producer, who alone may touch it. full: the slot there still holds a ready
+    // message, or one being written, or no slot is free at all.
+    ClaimStatus find_free(Cursor& cursor, std::uint64_t& position);
+    // The same, then free -> writing(owner) by CAS.
+    ClaimStatus claim(Cursor& cursor, std::uint16_t owner, std::uint64_t& position);
+    // writing -> ready. False: the claim was skipped; the slot was given up, send again.
+    bool publish(std::uint64_t position, std::uint16_t owner);
+    // free -> ready by the exclusive producer.
+    void publish_exclusive(std::uint64_t position) {
+        slot(position).word.store(SlotWord::ready(lap_of(position)).raw, memory_order_release);
+    }
+    // writing or skipped -> free: the claim never happened.
+    void abandon(std::uint64_t position, std::uint16_t owner);
+
+    // ---- Consumers ----
+    // The oldest ready message becomes `owner`'s by CAS.
+    TakeStatus take(Cursor& cursor, std::uint16_t owner, Lease& lease);
+    // The exclusive consumer's next message, without a mark in the ring; `lease.word` is ready.
+    TakeStatus read(Cursor& cursor, Lease& lease);
+    // returned -> leased by CAS, if the slot still is as the cell said.
+    TakeStatus take_returned(std::uint64_t index, std::uint64_t cell, std::uint16_t owner,
+                             Lease& lease);
+
+    // ---- Holders ---- (stale: the lease is no longer ours, nothing changed)
+    HoldStatus ack(const Lease& lease);
+    HoldStatus give_back(const Lease& lease);  // -> returned; its cell must be written before
+    HoldStatus surrender(const Lease& lease);  // -> leased(0): the supervisor decides
+    HoldStatus extend(Lease& lease, std::uint8_t tag_to_avoid);
+    // ready -> leased by the exclusive consumer that has read it: needed before it gives back.
+    HoldStatus lease_read(Lease& lease, std::uint16_t owner);
+    // ready -> free by the exclusive consumer that has read it.
+    HoldStatus ack_read(const Lease& lease) {
+        auto& word = slot(lease.sequence).word;
+        if (word.load(memory_order_relaxed) != lease.word.raw) return HoldStatus::stale;
+        word.store(lease.word.freed().raw, memory_order_release);  // [2]
+        return HoldStatus::done;
+    }
+    bool held(const Lease& lease) const;
+
+    // ---- Everybody ----
+    // Whether a ready slot lies beyond `position`, with nothing free between.
+    bool ready_beyond(std::uint64_t position) const;
+    // Changes exactly `from` to `to`.
+    bool change(std::uint64_t index, SlotWord from, SlotWord to) {
+        std::uint64_t expected = from.raw;
+        return slot(index).word.compare_exchange_strong(expected, to.raw, memory_order_seq_cst,
+                                                        memory_order_relaxed);
+    }
+    SlotWord word_at(std::uint64_t position) const {
+        return {slot(position).word.load(memory_order_acquire)};
+    }
+
+  private:
+    bool pass_over(std::uint64_t position);
+    bool wait_for_claimant(Cursor& cursor, std::uint64_t position, SlotWord word);
+    TakeStatus find_ready(Cursor& cursor, std::uint64_t& position, SlotWord& word);
+    template <typename Change>
+    HoldStatus change_held(const Lease& lease, Change to);
+
+    std::byte* slots_ = nullptr;
+    SegmentHeader* header_ = nullptr;
+    std::uint32_t capacity_log2_ = 0;
+    std::uint32_t slot_size_log2_ = 0;
+};
+
+}  // namespace shmq::shm

@@ -1,0 +1,68 @@
+// Sleep and wake on a word of a segment: the only futex, the only membarrier.
+//
+// An eventcount. A sleeper registers in `waiters`, reads `signal`, looks once more for what it waits
+// for, and sleeps while `signal` stays. A waker makes its change, looks at `waiters`, and only if
+// somebody is there moves `signal` and calls the kernel.
+//
+// Why no wake-up is lost: let W be the waker's change and R the sleeper's registration.
+//   Shared paths: W is a seq_cst CAS, followed by a seq_cst load of `waiters`; R is a seq_cst RMW,
+//   followed by a seq_cst fence and the second look. Of the two, one comes first in the single
+//   order: either the waker sees R, or the second look sees W.
+//   Exclusive paths: W is a plain store and the waker's load may pass it. Between R and the second
+//   look the sleeper calls membarrier(GLOBAL_EXPEDITED), which puts a full fence into every running
+//   thread of every registered process: the waker's load came before it, then W is visible to the
+//   second look; or after it, then the waker sees R. Where membarrier is refused the sleeper sets
+//   `fenced`, publishers fence from then on, and until they have surely seen it sleeps are short.
+//
+// Death: a dead sleeper stays in the count, which costs wakers a system call and loses nothing. The
+// supervisor starts a new epoch at count 0 and wakes all; who was registered under the old epoch
+// does not lower the new one's count, and registers again before it sleeps again.
+#pragma once
+
+#include <cstdint>
+
+#include "base/clock.hpp"
+#include "shm/layout.hpp"
+
+namespace shmq::shm {
+
+// What a sleeper must remember between registering and leaving.
+struct WaitTicket {
+    std::uint32_t epoch = 0;
+    std::uint32_t signal = 0;
+};
+
+enum class WaitEnd { signalled, timed_out, interrupted };
+
+// Once for each process that publishes on exclusive paths. False: refused, it must fence instead.
+bool register_for_barriers();
+
+// Registers the caller as a sleeper. Afterwards look once more, then wait or leave.
+// `plain_publishers`: wakers may be exclusive ones, so the barrier is needed.
+WaitTicket register_waiter(WaitPoint& point, bool plain_publishers);
+// Sleeps until a wake-up after the registration or `deadline`. Also returns for signals and for
+// no reason at all: look again.
+WaitEnd wait(WaitPoint& point, const WaitTicket& ticket, Nanoseconds deadline);
+// Ends the registration.
+void leave_waiters(WaitPoint& point, const WaitTicket& ticket);
+
+// Wakes up to `count` sleepers if there are any. REQUIRES: what they wait for was changed by a
+// seq_cst operation, or by a plain store followed by `fence_if_asked`. True: it called the kernel.
+inline bool anybody_waits(const WaitPoint& point) {
+    return static_cast<std::uint32_t>(point.waiters.load(memory_order_seq_cst)) != 0;
+}
+bool wake_waiters(WaitPoint& point, std::uint32_t count);
+inline bool wake(WaitPoint& point, std::uint32_t count) {
+    return anybody_waits(point) && wake_waiters(point, count);
+}
+// The publisher's half of the exclusive paths. `fence`: this process could not register.
+inline void fence_if_asked(const WaitPoint& point, bool fence) {
+    if (fence || point.fenced.load(memory_order_relaxed) != 0) atomic_fence(memory_order_seq_cst);
+}
+
+// Supervisor: a new epoch with nobody in it, and everybody awake.
+void restart_waiters(WaitPoint& point);
+// Makes one sleeper's futex call return at once; for stop_waiting, from any thread.
+void poke(WaitPoint& point);
+
+}  // namespace shmq::shm
