@@ -12,7 +12,9 @@
  *
  * Sizes:      N slots, NP producers of PER messages, NC consumers
  * Events:     KILLS, STOPS (of the participants in VICTIMS), EXPS (leases that expire), NACKS, REJECTS, EXTENDS,
- *             SUPKILLS (the supervisor dies and its successor starts over), BATCH (claims held at once by a producer)
+ *             SUPKILLS (the supervisor dies and its successor starts over), BATCH (claims held at once by a producer),
+ *             ASIDES (a consumer sets a message aside and takes another first), CACHES (a candidate found in the map is
+ *             kept and tried later)
  * Mutations:  -DMUT_x, listed in run.sh; each must make spin find an error
  */
 #ifndef N
@@ -53,6 +55,12 @@
 #endif
 #ifndef BATCH
 #define BATCH 1
+#endif
+#ifndef ASIDES
+#define ASIDES 0
+#endif
+#ifndef CACHES
+#define CACHES 0
 #endif
 #define M (NP * PER)
 
@@ -101,7 +109,7 @@ byte  sentm, delivm, ackm, fails[M + 1], before[M + 1];
 /* 1 dead, 2 stopped for ever */
 byte  dead[NP + NC + 1], reaped, ended, donep;
 byte  dirty;                    /* a bit for each participant: a word has changed since it began to look */
-byte  kills = KILLS, stops = STOPS, exps = EXPS, nacks = NACKS, rejects = REJECTS, extends = EXTENDS, supkills = SUPKILLS;
+byte  kills = KILLS, stops = STOPS, exps = EXPS, nacks = NACKS, rejects = REJECTS, extends = EXTENDS, supkills = SUPKILLS, asides = ASIDES, caches = CACHES;
 
 #define BIT(m) (1 << ((m) - 1))
 #define PROD(m) (((m) - 1) / PER)
@@ -250,10 +258,15 @@ bump: STEP(WIPE)    /* bump the run in order, evaluating each slot afresh */
 #endif
     fi END;
 
+#ifdef MUT_BATCH_WAITS
+no_room: STEP_WHEN(dirty & MINE, WIPE)
+    q = 0; t = 0; goto start END;
+#else
 no_room: STEP_WHEN(nc > 0 || (dirty & MINE), WIPE)
     /* never wait with a claim in hand */
     q = 0; t = 0;
     if :: nc > 0 -> goto publish :: else -> goto start fi END;
+#endif
 
 claimed: STEP(WIPE)
     tail = t + 1; t = 0;                 /* a plain store: may move the hint back */
@@ -289,12 +302,7 @@ giveup: STEP(WIPE)  /* skipped: this claim and all later ones are given up, and 
     W[cl[j] % N] = FREED(w); TOUCH; audit_free(cl[j] % N);
     w = 0; cl[j] = 0; j++;
     if
-    :: j < nc ->
-#ifdef MUT_BATCH_GOES_ON
-       m++; goto publish
-#else
-       goto giveup
-#endif
+    :: j < nc -> goto giveup
     :: else -> j = 0; nc = 0; goto start
     fi END;
 gone: skip
@@ -303,11 +311,17 @@ gone: skip
 
 proctype Consumer(byte me) {
   byte h, i, k, own, seenr, hs, ht, z;
+  byte ai, as, at, ck;                   /* a handle set aside; a cached candidate */
   bool emp, took;
-  short w, v, c0, k0;
-#define WIPE h = 0; i = 0; k = 0; own = 0; seenr = 0; hs = 0; ht = 0; emp = 0; took = 0; w = 0; v = 0; c0 = 0; k0 = 0; ended++
+  short w, v, c0, k0, cv;
+#define WIPE ai = 0; as = 0; at = 0; ck = 0; cv = 0; h = 0; i = 0; k = 0; own = 0; seenr = 0; hs = 0; ht = 0; emp = 0; took = 0; w = 0; v = 0; c0 = 0; k0 = 0; ended++
 #define DROP i = 0; hs = 0; ht = 0; c0 = 0; k0 = 0; w = 0
+#define SWAP(x, y) z = x; x = y; y = z; z = 0
+#ifdef MUT_ACK_WITHOUT_SEQ
+#define HELD (ST(w) == LEASED && OWN(w) == me && TAG(w) == ht)
+#else
 #define HELD (ST(w) == LEASED && OWN(w) == me && TAG(w) == ht && seq[i] == hs)
+#endif
 
 start: STEP(WIPE)
     emp = false;
@@ -316,8 +330,16 @@ start: STEP(WIPE)
     :: else ->
        dirty = dirty & ~MINE;
        if
+#if ASIDES
+       :: at != 0 -> i = ai; hs = as; ht = at; ai = 0; as = 0; at = 0; goto got
+#endif
+#if CACHES
+       :: cv != 0 -> k = ck; v = cv; ck = 0; cv = 0; goto candidate
+       :: cv == 0 && returns != seenr -> goto map
+#else
        :: returns != seenr -> goto map
-       :: else -> h = MAX(head, own); goto ring
+#endif
+       :: returns == seenr && cv == 0 -> h = MAX(head, own); goto ring
        fi
     fi END;
 
@@ -341,9 +363,6 @@ ring: STEP(WIPE)
 #endif
        w = 0; goto ring
     :: else -> w = 0;
-#ifdef MUT_PASS_FREE
-       if :: ST(W[h % N]) == FREE && LAP(W[h % N]) == h / N && (tail > h + 1) -> h++; own = h; goto ring :: else fi;
-#endif
        h = 0; emp = true; goto map
     fi END;
 
@@ -374,7 +393,13 @@ look_cell: STEP(WIPE)
        if :: emp -> goto sleep :: else -> h = MAX(head, own); goto ring fi
     :: else ->
        v = cell[k];
-       if :: v == 0 -> k++; goto look_cell :: else -> goto candidate fi
+       if
+       :: v == 0 -> k++; goto look_cell
+       :: v != 0 -> goto candidate
+#if CACHES
+       :: v != 0 && caches > 0 && !emp -> caches--; ck = k; cv = v; v = 0; k++; goto look_cell
+#endif
+       fi
     fi END;
 
 candidate: STEP(WIPE)   /* later, perhaps much later: the slot word decides */
@@ -414,6 +439,10 @@ got: STEP(WIPE)
     :: nacks > 0 -> nacks--; goto nack
     :: rejects > 0 -> rejects--; goto reject
     :: extends > 0 -> extends--; goto extend
+#if ASIDES
+    :: asides > 0 && at == 0 -> asides--; ai = i; as = hs; at = ht; DROP; goto start
+    :: asides > 0 && at != 0 -> asides--; SWAP(ai, i); SWAP(as, hs); SWAP(at, ht); goto got
+#endif
     fi;
 ack:
     w = W[i];
@@ -430,9 +459,7 @@ ack:
        assert(!(ackm & BIT(id[i])));
        ackm = ackm | BIT(id[i]);
        W[i] = FREED(w); TOUCH; audit_free(i);
-#ifdef MUT_ACK_WITHOUT_TAG
-       assert(seq[i] == hs && TAG(w) == ht)
-#endif
+       assert(seq[i] == hs && TAG(w) == ht)     /* a stale handle acks nothing */
     :: else
     fi;
     DROP; goto start;
@@ -494,7 +521,7 @@ give_back: STEP(WIPE)
 raise_returns: STEP(WIPE)
     returns++; goto start END;
 
-sleep: STEP_WHEN((dirty & MINE) || DONE, WIPE)
+sleep: STEP_WHEN((dirty & MINE) || DONE || at != 0, WIPE)
     goto start END;
 gone: skip
 #undef WIPE
