@@ -10,7 +10,7 @@ namespace shmq {
 
 }  // namespace shmq
 
-#define SHMQ_CHECK(expression)                                                    \
-    (__builtin_expect(static_cast<bool>(expression), 1)                           \
-         ? static_cast<void>(0)                                                   \
+#define SHMQ_CHECK(expression)                          \
+    (__builtin_expect(static_cast<bool>(expression), 1) \
+         ? static_cast<void>(0)                         \
          : ::shmq::check_failed(#expression, __FILE__, __LINE__))

@@ -13,9 +13,13 @@ Nanoseconds read_clock(clockid_t clock) {
 
 }  // namespace
 
-Nanoseconds monotonic_now() { return read_clock(CLOCK_MONOTONIC); }
+Nanoseconds monotonic_now() {
+    return read_clock(CLOCK_MONOTONIC);
+}
 
-Nanoseconds monotonic_coarse_now() { return read_clock(CLOCK_MONOTONIC_COARSE); }
+Nanoseconds monotonic_coarse_now() {
+    return read_clock(CLOCK_MONOTONIC_COARSE);
+}
 
 Nanoseconds deadline_after(Nanoseconds now, Nanoseconds duration) {
     if (duration <= 0) return now;

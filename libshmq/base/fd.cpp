@@ -10,6 +10,8 @@ void Fd::reset(int descriptor) {
     descriptor_ = descriptor;
 }
 
-Fd Fd::duplicate() const { return Fd(::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0)); }
+Fd Fd::duplicate() const {
+    return Fd(::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0));
+}
 
 }  // namespace shmq

@@ -34,7 +34,9 @@ namespace shmq::shm {
 template <typename T>
 using Atomic = std::atomic<T>;
 
-inline void atomic_fence(std::memory_order order) { std::atomic_thread_fence(order); }
+inline void atomic_fence(std::memory_order order) {
+    std::atomic_thread_fence(order);
+}
 
 // One breath of a spinning thread.
 inline void cpu_relax() {
@@ -67,7 +69,9 @@ using std::memory_order_seq_cst;
 static_assert(sizeof(Atomic<std::uint64_t>) == 8 && alignof(Atomic<std::uint64_t>) == 8);
 static_assert(sizeof(Atomic<std::uint32_t>) == 4 && alignof(Atomic<std::uint32_t>) == 4);
 
-inline void prefetch_for_write(const void* address) { __builtin_prefetch(address, 1, 3); }
+inline void prefetch_for_write(const void* address) {
+    __builtin_prefetch(address, 1, 3);
+}
 
 // A counter with one writer: a load and a store, no locked instruction.
 inline void bump(Atomic<std::uint64_t>& counter, std::uint64_t by = 1) {

@@ -16,12 +16,12 @@ namespace shmq::shm {
 
 struct StateCounts {
     std::uint64_t ready = 0;
-    std::uint64_t leased = 0;     // in a consumer's hands (read by an exclusive one, too)
-    std::uint64_t deciding = 0;   // in the supervisor's hands
+    std::uint64_t leased = 0;    // in a consumer's hands (read by an exclusive one, too)
+    std::uint64_t deciding = 0;  // in the supervisor's hands
     std::uint64_t returned = 0;
-    std::uint64_t writing = 0;    // unfinished sends, skipped ones included
+    std::uint64_t writing = 0;  // unfinished sends, skipped ones included
     std::uint64_t blocks_used = 0;
-    std::uint64_t bytes = 0;      // payload of ready, leased and returned messages
+    std::uint64_t bytes = 0;  // payload of ready, leased and returned messages
 };
 
 // A participant's record as of one look.
@@ -50,7 +50,7 @@ struct MessageView {
     std::uint64_t sequence = 0;
     std::uint64_t timestamp = 0;  // monotonic ns
     SlotState state{};
-    std::uint16_t owner = 0;      // participant that holds it; 0: nobody or the supervisor
+    std::uint16_t owner = 0;  // participant that holds it; 0: nobody or the supervisor
     std::uint32_t deliveries = 0, failures = 0;
     std::uint64_t length = 0;
     std::vector<std::byte> content;  // up to the asked number of bytes

@@ -2,14 +2,14 @@
 //
 //   word = { generation:40 | owner:16 | state:8 }
 //
-// free -> loaned(P) by P's CAS, generation unchanged; loaned(P) -> in_slot by P's CAS after its slot
-// was published; loaned or in_slot -> free(generation+1) by CAS: by P (loan dropped), by who freed
-// the slot that referred to it (slot first, then block), or by the supervisor, which frees what no
-// slot refers to: loans of the dead, and blocks in_slot whose message went.
-// A reference {block, generation} is good as long as its slot holds the message: the generation
-// moves with every free, so an exact CAS frees a block once, whoever comes late.
-// Between the slot's publication and in_slot the message may have come and gone: the producer looks
-// at its slot again afterwards and frees the block itself if the message is no longer there.
+// free -> loaned(P) by P's CAS, generation unchanged; loaned(P) -> in_slot by P's CAS after its
+// slot was published; loaned or in_slot -> free(generation+1) by CAS: by P (loan dropped), by who
+// freed the slot that referred to it (slot first, then block), or by the supervisor, which frees
+// what no slot refers to: loans of the dead, and blocks in_slot whose message went. A reference
+// {block, generation} is good as long as its slot holds the message: the generation moves with
+// every free, so an exact CAS frees a block once, whoever comes late. Between the slot's
+// publication and in_slot the message may have come and gone: the producer looks at its slot again
+// afterwards and frees the block itself if the message is no longer there.
 #pragma once
 
 #include <cstdint>

@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::uint64_t page_bytes = 4096;
 
-std::uint64_t page_up(std::uint64_t bytes) { return (bytes + page_bytes - 1) & ~(page_bytes - 1); }
+std::uint64_t page_up(std::uint64_t bytes) {
+    return (bytes + page_bytes - 1) & ~(page_bytes - 1);
+}
 
 std::string out_of_bounds(const char* what, std::uint64_t value, std::uint64_t least,
                           std::uint64_t most, const char* unit) {
@@ -16,11 +18,14 @@ std::string out_of_bounds(const char* what, std::uint64_t value, std::uint64_t l
            std::to_string(least) + " to " + std::to_string(most) + unit + ")";
 }
 
-std::uint64_t inline_bytes_of(const Shape& shape) { return shape.slot_size - sizeof(SlotHeader); }
+std::uint64_t inline_bytes_of(const Shape& shape) {
+    return shape.slot_size - sizeof(SlotHeader);
+}
 
 std::uint64_t largest_block_bytes(std::uint64_t max_message) {
     std::uint64_t bytes = limits::block_min_bytes;
-    while (bytes < max_message) bytes *= 4;
+    while (bytes < max_message)
+        bytes *= 4;
     return bytes;
 }
 
@@ -32,7 +37,8 @@ void plan_blocks(Geometry& geometry) {
     const std::uint64_t useful = 2 * shape.capacity + shape.participants;
     std::uint64_t counts[limits::size_classes_max]{};
     std::uint32_t class_count = 0;
-    for (auto bytes = limits::block_min_bytes; bytes <= largest; bytes *= 4) ++class_count;
+    for (auto bytes = limits::block_min_bytes; bytes <= largest; bytes *= 4)
+        ++class_count;
     std::uint64_t left = shape.pool_bytes;
     auto bytes = largest;
     for (std::uint32_t i = class_count; i-- > 0; bytes /= 4) {
@@ -65,11 +71,12 @@ std::string check_pool(const Shape& shape) {
 
 std::string check_shape(const Shape& shape) {
     if (shape.capacity < limits::capacity_min || shape.capacity > limits::capacity_max) {
-        return out_of_bounds("capacity", shape.capacity, limits::capacity_min,
-                             limits::capacity_max, " slots");
+        return out_of_bounds("capacity", shape.capacity, limits::capacity_min, limits::capacity_max,
+                             " slots");
     }
     if (!std::has_single_bit(shape.capacity)) {
-        return "capacity " + std::to_string(shape.capacity) + " is not a power of two (the next is " +
+        return "capacity " + std::to_string(shape.capacity) +
+               " is not a power of two (the next is " +
                std::to_string(std::bit_ceil(shape.capacity)) + ")";
     }
     if (shape.slot_size < limits::slot_size_min_bytes ||

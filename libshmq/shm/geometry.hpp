@@ -13,10 +13,10 @@ namespace shmq::shm {
 struct Geometry {
     Shape shape{};
 
-    std::uint64_t index_mask = 0;      // capacity - 1
+    std::uint64_t index_mask = 0;  // capacity - 1
     std::uint32_t capacity_log2 = 0;
     std::uint32_t slot_size_log2 = 0;
-    std::uint32_t inline_bytes = 0;    // payload that fits a slot
+    std::uint32_t inline_bytes = 0;  // payload that fits a slot
 
     std::uint64_t participants_offset = 0;
     std::uint64_t returned_offset = 0;
@@ -27,9 +27,9 @@ struct Geometry {
     std::uint64_t segment_bytes = 0;
 
     SizeClass classes[limits::size_classes_max]{};
-    std::uint32_t class_count = 0;   // 0: every message fits its slot
-    std::uint64_t block_count = 0;   // over all classes
-    std::uint64_t pool_bytes = 0;    // size of the pool's memfd; 0: no pool
+    std::uint32_t class_count = 0;  // 0: every message fits its slot
+    std::uint64_t block_count = 0;  // over all classes
+    std::uint64_t pool_bytes = 0;   // size of the pool's memfd; 0: no pool
 
     bool has(QueueFlag flag) const { return (shape.flags & flag) != 0; }
 };

@@ -128,11 +128,12 @@ struct alignas(64) ParticipantRecord {
     Atomic<std::uint64_t> attached_at;   // 24: monotonic nanoseconds
     std::uint8_t reserved_identity[32];  // 32
 
-    Atomic<std::uint64_t> read_position;  // 64: exclusive consumer: all ready slots before it were read
-    Atomic<std::uint64_t> handling;       // 72: sequence + 1 of the message in hand, 0: none
-    Atomic<std::uint64_t> in_flight;      // 80: messages it holds
-    Atomic<std::uint64_t> purged;         // 88: exclusive consumer: messages freed for a purge
-    std::uint8_t reserved_owner[32];      // 96
+    Atomic<std::uint64_t>
+        read_position;                // 64: exclusive consumer: all ready slots before it were read
+    Atomic<std::uint64_t> handling;   // 72: sequence + 1 of the message in hand, 0: none
+    Atomic<std::uint64_t> in_flight;  // 80: messages it holds
+    Atomic<std::uint64_t> purged;     // 88: exclusive consumer: messages freed for a purge
+    std::uint8_t reserved_owner[32];  // 96
 
     Atomic<std::uint64_t> sent;             // 128: messages whose send returned
     Atomic<std::uint64_t> sent_bytes;       // 136
@@ -264,13 +265,14 @@ struct alignas(4096) SegmentHeader {
     WaitPoint space;                            // 384: producers sleep here
 
     // Seldom written, often read.
-    alignas(64) Atomic<std::uint32_t> in_flight_cap;   // 448: fair share of a consumer, by the daemon
-    Atomic<std::uint32_t> live_flags;                  // 452: QueueFlag pool_present
-    Atomic<std::uint64_t> purge_position;              // 456: an exclusive consumer frees up to here
-    Atomic<std::uint64_t> purge_requests;              // 464: moves with every purge
+    alignas(
+        64) Atomic<std::uint32_t> in_flight_cap;  // 448: fair share of a consumer, by the daemon
+    Atomic<std::uint32_t> live_flags;             // 452: QueueFlag pool_present
+    Atomic<std::uint64_t> purge_position;         // 456: an exclusive consumer frees up to here
+    Atomic<std::uint64_t> purge_requests;         // 464: moves with every purge
     alignas(64) Atomic<std::uint32_t> supervisor_work;  // 512: 1: slots wait for a decision
-    std::uint8_t reserved_work[60];                    // 516
-    Totals totals;                                     // 576
+    std::uint8_t reserved_work[60];                     // 516
+    Totals totals;                                      // 576
 };
 static_assert(offsetof(SegmentHeader, magic) == 0);
 static_assert(offsetof(SegmentHeader, version) == 8);

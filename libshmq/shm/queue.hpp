@@ -69,7 +69,10 @@ class SendSide {
     // A block to write a payload into. Invalid: none is free (drop-oldest has dropped what it
     // could). REQUIRES: inline_bytes < bytes <= max_message.
     BlockHandle allocate(std::uint64_t bytes);
-    void release(BlockHandle block) { view_.pool.free(block); wake_space(); }
+    void release(BlockHandle block) {
+        view_.pool.free(block);
+        wake_space();
+    }
     // Publishes a block of ours. On `sent` it belongs to the message.
     SendStatus try_send_block(BlockHandle block, std::size_t length, std::uint64_t timestamp,
                               bool wake_now = true);
@@ -121,8 +124,8 @@ class ReceiveSide {
     ReceiveSide(const QueueView& view, std::uint16_t number, std::uint32_t in_flight_cap,
                 bool fence);
 
-    // Returned messages first, then the oldest ready one. `thorough`: walk the whole returned map if
-    // nothing else is there; ask for it before sleeping.
+    // Returned messages first, then the oldest ready one. `thorough`: walk the whole returned map
+    // if nothing else is there; ask for it before sleeping.
     ReceiveStatus try_receive(Delivery& delivery, bool thorough = false);
 
     // Each ends the delivery. stale: it had ended before.
@@ -176,8 +179,8 @@ class ReceiveSide {
     std::uint64_t seen_returns_;
     std::uint64_t seen_purges_;
     std::uint64_t in_flight_ = 0;
-    std::uint64_t leased_ = 0;      // of in_flight_, those with a mark in the ring
-    std::uint64_t base_ = 0;        // exclusive: no message of ours is unread or unacked before it
+    std::uint64_t leased_ = 0;  // of in_flight_, those with a mark in the ring
+    std::uint64_t base_ = 0;    // exclusive: no message of ours is unread or unacked before it
     std::uint64_t stored_head_ = 0;
     std::uint32_t takes_ = 0;
 };

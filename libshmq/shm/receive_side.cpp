@@ -35,10 +35,12 @@ std::uint32_t ReceiveSide::in_flight_limit() const {
 // ---- Receiving ---------------------------------------------------------------------------------
 
 ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
-    if (closed()) [[unlikely]] return ReceiveStatus::closed;
-    if (in_flight_ >= in_flight_limit()) [[unlikely]] return ReceiveStatus::limit;
-    if (exclusive_ &&
-        view_.header->purge_requests.load(memory_order_relaxed) != seen_purges_) [[unlikely]] {
+    if (closed()) [[unlikely]]
+        return ReceiveStatus::closed;
+    if (in_flight_ >= in_flight_limit()) [[unlikely]]
+        return ReceiveStatus::limit;
+    if (exclusive_ && view_.header->purge_requests.load(memory_order_relaxed) != seen_purges_)
+        [[unlikely]] {
         free_for_purge();
     }
     if (receive_returned(delivery)) return ReceiveStatus::received;
@@ -222,10 +224,10 @@ HoldStatus ReceiveSide::extend(Delivery& delivery, std::uint64_t deadline) {
         return status;
     }
     if (deadline != 0) {
-        view_.write_note(index, present,
-                         {view_.ring.lap_of(lease.sequence) & 0xfffff, lease.word.tag(),
-                          NoteKind::deadline,
-                          static_cast<std::uint32_t>(deadline / std::uint64_t{note_grain_ns})});
+        view_.write_note(
+            index, present,
+            {view_.ring.lap_of(lease.sequence) & 0xfffff, lease.word.tag(), NoteKind::deadline,
+             static_cast<std::uint32_t>(deadline / std::uint64_t{note_grain_ns})});
     }
     bump(record_->extended);
     return status;
@@ -263,7 +265,8 @@ std::size_t ReceiveSide::ack_through(std::uint64_t sequence) {
             if (word.state() != SlotState::leased || word.owner() != number_) continue;
             const std::uint64_t held = view_.ring.slot(index).sequence.load(memory_order_relaxed);
             const BlockHandle block = view_.block_at(index);
-            if (after(held, sequence) || view_.ring.ack({held, word}) == HoldStatus::stale) continue;
+            if (after(held, sequence) || view_.ring.ack({held, word}) == HoldStatus::stale)
+                continue;
             if (block.valid()) view_.pool.free(block);
             ++acked;
         }

@@ -5,7 +5,8 @@ namespace shmq::shm {
 void ReturnedFinds::look_everywhere(SlotRing& ring, ReturnedMap& map) {
     count_ = given_ = 0;
     more_ = false;
-    for (std::uint64_t index = 0; index < ring.capacity(); ++index) look_at(ring, map, index);
+    for (std::uint64_t index = 0; index < ring.capacity(); ++index)
+        look_at(ring, map, index);
 }
 
 void ReturnedFinds::look_on(SlotRing& ring, ReturnedMap& map) {
@@ -23,8 +24,8 @@ void ReturnedFinds::look_at(SlotRing& ring, ReturnedMap& map, std::uint64_t inde
     if (cell == 0) return;
     const SlotWord word = ring.word_at(index);
     const std::uint64_t sequence = ring.slot(index).sequence.load(memory_order_relaxed);
-    const bool same_message = (ring.lap_of(sequence) & lap_mask) == cell_lap(cell) &&
-                              word.tag() == cell_tag(cell);
+    const bool same_message =
+        (ring.lap_of(sequence) & lap_mask) == cell_lap(cell) && word.tag() == cell_tag(cell);
     if (same_message && word.state() == SlotState::returned) {
         keep({index, cell, sequence});
         return;

@@ -2,8 +2,8 @@
 // truth. The truth is the slot's word.
 //
 // A returner who owns the slot sets its cell, then changes the slot to returned, then moves the
-// counter `returns`. A consumer that finds a cell takes the slot by CAS, then clears the cell by CAS
-// of exactly the value it read.
+// counter `returns`. A consumer that finds a cell takes the slot by CAS, then clears the cell by
+// CAS of exactly the value it read.
 //
 // Setting is a CAS too, from a value read before the returner last saw itself own the slot. A
 // returner overtaken by the expiry of its lease would otherwise overwrite the cell of a later

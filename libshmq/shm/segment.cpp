@@ -57,9 +57,9 @@ bool map_fd(int fd, std::uint64_t bytes, bool writable, ipc::mapped_region& regi
         region = ipc::mapped_region(MappableFd{fd}, writable ? ipc::read_write : ipc::read_only, 0,
                                     bytes);
     } catch (const ipc::interprocess_exception& exception) {
-        failure = failed(AttachStatus::no_memory,
-                         std::string("mapping a segment: ") + exception.what(),
-                         exception.get_native_error());
+        failure =
+            failed(AttachStatus::no_memory, std::string("mapping a segment: ") + exception.what(),
+                   exception.get_native_error());
         return false;
     }
     ::madvise(region.get_address(), region.get_size(), MADV_DONTFORK);
@@ -82,9 +82,9 @@ bool check_descriptor(int fd, std::uint64_t expected_bytes, const char* what,
         return false;
     }
     if (expected_bytes != 0 && static_cast<std::uint64_t>(status.st_size) != expected_bytes) {
-        failure = failed(AttachStatus::corrupt, std::string(what) + " has " +
-                                                    std::to_string(status.st_size) + " bytes, not " +
-                                                    std::to_string(expected_bytes));
+        failure = failed(AttachStatus::corrupt,
+                         std::string(what) + " has " + std::to_string(status.st_size) +
+                             " bytes, not " + std::to_string(expected_bytes));
         return false;
     }
     return true;
@@ -115,11 +115,11 @@ std::optional<Geometry> read_header(int fd, AttachFailure& failure) {
         return std::nullopt;
     }
     if (start.version != segment_version || start.fingerprint != segment_fingerprint) {
-        failure = failed(AttachStatus::incompatible,
-                         "the segment has format " + std::to_string(start.version) + "/" +
-                             std::to_string(start.fingerprint) + ", this build knows " +
-                             std::to_string(segment_version) + "/" +
-                             std::to_string(segment_fingerprint));
+        failure =
+            failed(AttachStatus::incompatible,
+                   "the segment has format " + std::to_string(start.version) + "/" +
+                       std::to_string(start.fingerprint) + ", this build knows " +
+                       std::to_string(segment_version) + "/" + std::to_string(segment_fingerprint));
         return std::nullopt;
     }
     auto geometry = plan(start.shape);

@@ -51,9 +51,10 @@ SendStatus SendSide::try_send_block(BlockHandle block, std::size_t length, std::
     // did that died before freeing the block, nobody else will.
     const SlotHeader& slot = view_.ring.slot(position);
     const SlotWord word = view_.ring.word_at(position);
-    const bool still_there = (word.state() == SlotState::ready || word.state() == SlotState::leased ||
-                              word.state() == SlotState::returned) &&
-                             slot.sequence.load(memory_order_relaxed) == position;
+    const bool still_there =
+        (word.state() == SlotState::ready || word.state() == SlotState::leased ||
+         word.state() == SlotState::returned) &&
+        slot.sequence.load(memory_order_relaxed) == position;
     if (!still_there) view_.pool.free(block);
     return status;
 }
@@ -62,7 +63,8 @@ SendStatus SendSide::try_send_block(BlockHandle block, std::size_t length, std::
 template <typename Fill>
 SendStatus SendSide::place(std::size_t length, std::uint64_t timestamp, bool wake_now, Fill fill,
                            std::uint64_t& position) {
-    if (closed()) [[unlikely]] return SendStatus::closed;
+    if (closed()) [[unlikely]]
+        return SendStatus::closed;
     for (;;) {
         const ClaimStatus status = exclusive_ ? view_.ring.find_free(cursor_, position)
                                               : view_.ring.claim(cursor_, number_, position);

@@ -34,8 +34,8 @@ ClaimStatus SlotRing::find_free(Cursor& cursor, std::uint64_t& found) {
         }
         if (ahead > 0) {
             // The word proves its own position passed, or a whole lap before it if it is free.
-            const auto laps = static_cast<std::uint64_t>(ahead) -
-                              (word.state() == SlotState::free ? 1 : 0);
+            const auto laps =
+                static_cast<std::uint64_t>(ahead) - (word.state() == SlotState::free ? 1 : 0);
             position += (laps << capacity_log2_) + 1;
             run_start = position;
             cursor.next = position;
@@ -47,7 +47,8 @@ ClaimStatus SlotRing::find_free(Cursor& cursor, std::uint64_t& found) {
             continue;
         }
         // Free. Pass over the run before it, oldest first; whatever changed there comes first.
-        while (run_start != position && pass_over(run_start)) ++run_start;
+        while (run_start != position && pass_over(run_start))
+            ++run_start;
         cursor.next = run_start;
         if (run_start == position) {
             found = position;
@@ -101,9 +102,8 @@ bool SlotRing::publish(std::uint64_t position, std::uint16_t owner) {
 void SlotRing::abandon(std::uint64_t position, std::uint16_t owner) {
     for (;;) {
         const SlotWord word = word_at(position);
-        const bool ours =
-            word.owner() == owner &&
-            (word.state() == SlotState::writing || word.state() == SlotState::skipped);
+        const bool ours = word.owner() == owner && (word.state() == SlotState::writing ||
+                                                    word.state() == SlotState::skipped);
         // Anything else means that the supervisor took us for dead: there is nothing left to do.
         if (!ours || change(index_of(position), word, word.freed())) return;
     }
@@ -127,8 +127,8 @@ TakeStatus SlotRing::find_ready(Cursor& cursor, std::uint64_t& position, SlotWor
         // too: its producer went through there.
         std::uint64_t step = 1;
         if (ahead > 0) {
-            const auto laps = static_cast<std::uint64_t>(ahead) -
-                              (word.state() == SlotState::free ? 1 : 0);
+            const auto laps =
+                static_cast<std::uint64_t>(ahead) - (word.state() == SlotState::free ? 1 : 0);
             if (laps > 0) step = ((laps - 1) << capacity_log2_) + 1;
         }
         position += step;
@@ -220,7 +220,8 @@ HoldStatus SlotRing::change_held(const Lease& lease, Change to) {
     auto& slot_header = slot(lease.sequence);
     std::uint64_t expected = lease.word.raw;
     for (;;) {
-        // The exact word of our lease never comes back, so where it stands no more need be compared.
+        // The exact word of our lease never comes back, so where it stands no more need be
+        // compared.
         if (slot_header.word.compare_exchange_strong(expected, to(SlotWord{expected}).raw,
                                                      memory_order_seq_cst,
                                                      memory_order_acquire)) {  // [2] [3]

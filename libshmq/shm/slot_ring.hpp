@@ -39,9 +39,9 @@ namespace shmq::shm {
 
 // One handle's private way through the ring.
 struct Cursor {
-    std::uint64_t next = 0;        // everything before it is known to be passed
-    std::uint8_t patience[16]{};   // log2 of how much longer to wait, by low bits of the claimant
-    std::uint64_t skips = 0;       // unfinished claims gone past
+    std::uint64_t next = 0;       // everything before it is known to be passed
+    std::uint8_t patience[16]{};  // log2 of how much longer to wait, by low bits of the claimant
+    std::uint64_t skips = 0;      // unfinished claims gone past
 };
 
 // What a consumer holds: proof for ack, give_back, surrender and extend.

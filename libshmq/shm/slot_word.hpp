@@ -46,7 +46,9 @@ struct SlotWord {
 
     // The word that frees this slot.
     constexpr SlotWord freed() const { return free(lap() + 1); }
-    constexpr SlotWord with_lap(std::uint64_t lap) const { return make(lap, tag(), owner(), state()); }
+    constexpr SlotWord with_lap(std::uint64_t lap) const {
+        return make(lap, tag(), owner(), state());
+    }
     constexpr SlotWord to(SlotState state, std::uint16_t owner) const {
         return make(lap(), tag(), owner, state);
     }
@@ -80,14 +82,20 @@ static_assert(SlotWord::free(lap_mask).freed() == SlotWord::free(0));
 constexpr bool after(std::uint64_t a, std::uint64_t b) {
     return static_cast<std::int64_t>(a - b) > 0;
 }
-constexpr std::uint64_t later(std::uint64_t a, std::uint64_t b) { return after(a, b) ? a : b; }
+constexpr std::uint64_t later(std::uint64_t a, std::uint64_t b) {
+    return after(a, b) ? a : b;
+}
 
 // A cell of the returned map; 0 is empty.
 constexpr std::uint64_t returned_cell(std::uint64_t lap, std::uint8_t tag) {
     return (lap & lap_mask) << 28 | std::uint64_t{tag} << 20 | 1;
 }
-constexpr std::uint64_t cell_lap(std::uint64_t cell) { return cell >> 28; }
-constexpr std::uint8_t cell_tag(std::uint64_t cell) { return static_cast<std::uint8_t>(cell >> 20); }
+constexpr std::uint64_t cell_lap(std::uint64_t cell) {
+    return cell >> 28;
+}
+constexpr std::uint8_t cell_tag(std::uint64_t cell) {
+    return static_cast<std::uint8_t>(cell >> 20);
+}
 
 // How often a message was delivered in vain.
 struct Attempts {

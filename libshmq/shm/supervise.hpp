@@ -22,7 +22,6 @@ struct Reclaimed {
     std::uint64_t leases = 0;  // messages put back for redelivery
     std::uint64_t claims = 0;  // unfinished sends undone
     std::uint64_t blocks = 0;  // loans freed
-    bool damaged = false;      // the segment contradicts itself: quarantine it
     std::uint64_t total() const { return leases + claims + blocks; }
     Reclaimed& operator+=(const Reclaimed& other);
 };
@@ -68,24 +67,41 @@ class Supervise {
     // Ends the queue for all users: they get `status` from every call, sleepers included.
     void close(QueueStatus status);
 
+    // Whether something was seen that no sound peer leaves behind: quarantine the queue.
+    bool damaged() const { return damaged_; }
     Segment& segment() { return segment_; }
 
   private:
     struct Seen {  // when this supervisor first saw a lease, for those that name no deadline
-        std::uint64_t word = 0;
+        std::uint64_t sequence = 0;
+        std::uint32_t lease = 0;  // the word below its lap
         Nanoseconds since = 0;
     };
+    // Blocks that the reclaim of one participant may have to free.
+    struct Suspect {
+        BlockHandle handle;
+        BlockWord word;
+        bool referred = false;
+    };
 
-    Reclaimed reclaim_slots(std::uint16_t number, bool leases_only);
-    Reclaimed reclaim_blocks(std::uint16_t number);
-    bool return_slot(std::uint64_t index, std::uint64_t word, bool failed);
-    void decide(std::uint64_t index, std::uint64_t word);
-    bool expired(std::uint64_t index, std::uint64_t word, Nanoseconds now);
+    bool is_exclusive_reader(const ParticipantRecord& record) const;
+    void reclaim_slots(std::uint16_t number, bool leases_only, bool failed, Reclaimed& reclaimed);
+    void reclaim_slot(std::uint64_t index, SlotWord word, bool failed, Reclaimed& reclaimed);
+    void reclaim_reads(ParticipantRecord& record, bool failed, Reclaimed& reclaimed);
+    std::uint64_t reclaim_blocks(std::uint16_t number);
+    void mark_referred(std::vector<Suspect>& suspects);
+    bool return_slot(std::uint64_t index, SlotWord word, bool failed);
+    bool free_slot(std::uint64_t index, SlotWord word);
+    void decide(std::uint64_t index, SlotWord word);
+    bool expired(std::uint64_t index, SlotWord word, Nanoseconds now);
+    std::uint64_t sequence_at(std::uint64_t index, SlotWord word, bool& sound) const;
     void fold_counters(ParticipantRecord& record);
+    void wake_everybody();
 
     Segment& segment_;
     QueueView view_;
     std::vector<Seen> seen_;  // by slot; empty until a lease is seen
+    bool damaged_ = false;    // something seen that no sound peer leaves
 };
 
 }  // namespace shmq::shm

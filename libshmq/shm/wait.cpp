@@ -26,7 +26,9 @@ WaitEnd futex_wait(Atomic<std::uint32_t>& word, std::uint32_t value, Nanoseconds
 void futex_wake(Atomic<std::uint32_t>& word, std::uint32_t count) {
     schedule::futex_wake(word, count);
 }
-bool membarrier(int /*command*/) { return schedule::barrier_everywhere(); }
+bool membarrier(int /*command*/) {
+    return schedule::barrier_everywhere();
+}
 
 #else
 
@@ -37,26 +39,32 @@ WaitEnd futex_wait(Atomic<std::uint32_t>& word, std::uint32_t value, Nanoseconds
         until.tv_sec = deadline / nanoseconds_per_second;
         until.tv_nsec = deadline % nanoseconds_per_second;
     }
-    const long result = ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, value,
-                                  deadline == no_deadline ? nullptr : &until, nullptr,
-                                  FUTEX_BITSET_MATCH_ANY);
+    const long result =
+        ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, value,
+                  deadline == no_deadline ? nullptr : &until, nullptr, FUTEX_BITSET_MATCH_ANY);
     if (result == 0 || errno == EAGAIN) return WaitEnd::signalled;
     return errno == ETIMEDOUT ? WaitEnd::timed_out : WaitEnd::interrupted;
 }
 void futex_wake(Atomic<std::uint32_t>& word, std::uint32_t count) {
     ::syscall(SYS_futex, &word, FUTEX_WAKE, count > INT_MAX ? INT_MAX : count, nullptr, nullptr, 0);
 }
-bool membarrier(int command) { return ::syscall(SYS_membarrier, command, 0, 0) == 0; }
+bool membarrier(int command) {
+    return ::syscall(SYS_membarrier, command, 0, 0) == 0;
+}
 
 #endif
 
 constexpr std::uint64_t epoch_one = std::uint64_t{1} << 32;
 
-std::uint32_t epoch_of(std::uint64_t waiters) { return static_cast<std::uint32_t>(waiters >> 32); }
+std::uint32_t epoch_of(std::uint64_t waiters) {
+    return static_cast<std::uint32_t>(waiters >> 32);
+}
 
 }  // namespace
 
-bool register_for_barriers() { return membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED); }
+bool register_for_barriers() {
+    return membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
+}
 
 WaitTicket register_waiter(WaitPoint& point, bool plain_publishers) {
     WaitTicket ticket;
@@ -91,13 +99,14 @@ bool wake_waiters(WaitPoint& point, std::uint32_t count) {
 
 void restart_waiters(WaitPoint& point) {
     std::uint64_t waiters = point.waiters.load(memory_order_relaxed);
-    while (!point.waiters.compare_exchange_weak(
-        waiters, (waiters & ~(epoch_one - 1)) + epoch_one, memory_order_seq_cst,
-        memory_order_relaxed)) {
+    while (!point.waiters.compare_exchange_weak(waiters, (waiters & ~(epoch_one - 1)) + epoch_one,
+                                                memory_order_seq_cst, memory_order_relaxed)) {
     }
     wake_waiters(point, INT_MAX);
 }
 
-void poke(WaitPoint& point) { wake_waiters(point, INT_MAX); }
+void poke(WaitPoint& point) {
+    wake_waiters(point, INT_MAX);
+}
 
 }  // namespace shmq::shm

@@ -1,8 +1,8 @@
 // Sleep and wake on a word of a segment: the only futex, the only membarrier.
 //
-// An eventcount. A sleeper registers in `waiters`, reads `signal`, looks once more for what it waits
-// for, and sleeps while `signal` stays. A waker makes its change, looks at `waiters`, and only if
-// somebody is there moves `signal` and calls the kernel.
+// An eventcount. A sleeper registers in `waiters`, reads `signal`, looks once more for what it
+// waits for, and sleeps while `signal` stays. A waker makes its change, looks at `waiters`, and
+// only if somebody is there moves `signal` and calls the kernel.
 //
 // Why no wake-up is lost: let W be the waker's change and R the sleeper's registration.
 //   Shared paths: W is a seq_cst CAS, followed by a seq_cst load of `waiters`; R is a seq_cst RMW,

@@ -32,21 +32,21 @@ enum class Condition : std::uint16_t {
     interrupted = 8,      // stop_waiting() was called on the handle
     // Refusals.
     queue_not_found = 20,
-    queue_exists = 21,      // with other options than asked for
+    queue_exists = 21,  // with other options than asked for
     permission_denied = 22,
     role_taken = 23,        // another holds the exclusive role
     invalid_argument = 24,  // name, size or option out of bounds
     quota_exceeded = 25,
-    queue_in_use = 26,      // remove without force: it has messages or users
+    queue_in_use = 26,  // remove without force: it has messages or users
     // Failures.
-    no_daemon = 40,         // none answers, and none may or can be started
+    no_daemon = 40,  // none answers, and none may or can be started
     protocol_error = 41,
-    incompatible = 42,      // segment or daemon of another version
-    corrupt = 43,           // shared memory holds what it must not
-    forked = 44,            // handle of the parent used in a child of fork
-    closed = 45,            // the handle was closed or moved from
-    quarantined = 46,       // the queue was found damaged and is out of service
-    system_error = 47,      // see os_error()
+    incompatible = 42,  // segment or daemon of another version
+    corrupt = 43,       // shared memory holds what it must not
+    forked = 44,        // handle of the parent used in a child of fork
+    closed = 45,        // the handle was closed or moved from
+    quarantined = 46,   // the queue was found damaged and is out of service
+    system_error = 47,  // see os_error()
 };
 
 // The name of a condition as written above.

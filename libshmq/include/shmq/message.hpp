@@ -3,7 +3,8 @@
 // unacked message goes back to the queue at once, to be delivered again.
 //
 // Threads: a Loan belongs to its Producer and a Message to its Consumer; use them from the thread
-// that uses that one, or take turns under a lock. Different producers and consumers are independent.
+// that uses that one, or take turns under a lock. Different producers and consumers are
+// independent.
 #pragma once
 
 #include <chrono>
@@ -72,9 +73,7 @@ class SHMQ_EXPORT Message {
     std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
     const std::byte* data() const noexcept { return data_; }
     std::size_t size() const noexcept { return size_; }
-    std::string_view text() const noexcept {
-        return {reinterpret_cast<const char*>(data_), size_};
-    }
+    std::string_view text() const noexcept { return {reinterpret_cast<const char*>(data_), size_}; }
 
     // Rises in the order of the queue; numbers may be left out, none comes twice.
     std::uint64_t sequence() const noexcept { return sequence_; }
@@ -103,8 +102,8 @@ class SHMQ_EXPORT Message {
     // Renews the lease for the queue's lease time, or for `lease` from now; the handle stays.
     Result<void> extend() noexcept;
     Result<void> extend(std::chrono::nanoseconds lease) noexcept;
-    // Whether the lease still is ours. Call it after reading in place and before relying on what was
-    // read, if the lease may have run out meanwhile.
+    // Whether the lease still is ours. Call it after reading in place and before relying on what
+    // was read, if the lease may have run out meanwhile.
     bool still_held() const noexcept;
 
   private:

@@ -75,9 +75,9 @@ struct QueueInfo {
     std::uint64_t dropped_oldest = 0;
     std::uint64_t dropped_rejected = 0;
     std::uint64_t dropped_damaged = 0;
-    std::uint64_t purged = 0;  // by hand; not in `dropped`
-    std::uint64_t expired = 0;     // leases that ran out
-    std::uint64_t reclaimed = 0;   // messages given back for participants that died or hung up
+    std::uint64_t purged = 0;     // by hand; not in `dropped`
+    std::uint64_t expired = 0;    // leases that ran out
+    std::uint64_t reclaimed = 0;  // messages given back for participants that died or hung up
 
     std::uint32_t producers = 0;
     std::uint32_t consumers = 0;

@@ -1,0 +1,233 @@
+#include "shm/audit.hpp"
+
+#include <algorithm>
+
+namespace shmq::shm {
+namespace {
+
+QueueView view_of(const Segment& segment) {
+    return QueueView(segment.ring_base(), segment.pool_base(), segment.geometry());
+}
+
+bool holds_message(SlotState state) {
+    return state == SlotState::ready || state == SlotState::leased || state == SlotState::returned;
+}
+
+// Payload bytes that may be rewritten under us: word by word, atomically, never believed before the
+// slot's word was seen unchanged afterwards.
+void copy_unowned(const std::byte* from, std::size_t length, std::vector<std::byte>& to) {
+    to.resize(length);
+    for (std::size_t i = 0; i < length; ++i) {
+        to[i] = static_cast<std::byte>(
+            __atomic_load_n(reinterpret_cast<const unsigned char*>(from + i), __ATOMIC_RELAXED));
+    }
+}
+
+bool read_by_exclusive(const QueueView& view, std::uint64_t index, SlotWord word) {
+    if (!view.geometry->has(exclusive_consumer) || word.state() != SlotState::ready) return false;
+    for (std::uint32_t number = 1; number < view.geometry->shape.participants; ++number) {
+        const ParticipantRecord& record = view.participants[number];
+        const auto state = static_cast<ParticipantState>(record.state.load(memory_order_acquire));
+        if (state == ParticipantState::vacant ||
+            record.role.load(memory_order_relaxed) != static_cast<std::uint32_t>(Role::consumer)) {
+            continue;
+        }
+        const std::uint64_t position = record.read_position.load(memory_order_relaxed);
+        const std::int64_t laps = lap_difference(word.lap(), view.ring.lap_of(position) & lap_mask);
+        return laps < 0 || (laps == 0 && index < view.ring.index_of(position));
+    }
+    return false;
+}
+
+// A whole look at the slot: false if it changed meanwhile.
+bool look(const QueueView& view, std::uint64_t index, std::size_t content_bytes,
+          MessageView& message) {
+    const SlotWord word = view.ring.word_at(index);
+    if (!holds_message(word.state())) return false;
+    const SlotHeader& slot = view.ring.slot(index);
+    message.state = read_by_exclusive(view, index, word) ? SlotState::leased : word.state();
+    message.owner = word.owner();
+    message.sequence = slot.sequence.load(memory_order_relaxed);
+    message.timestamp = slot.timestamp.load(memory_order_relaxed);
+    message.length = view.length_at(index);
+    const Attempts attempts = view.attempts_of(message.sequence);
+    const bool in_hand = message.state == SlotState::leased;
+    message.deliveries = attempts.deliveries + (in_hand ? 1 : 0);
+    message.failures = attempts.failures;
+    const BlockHandle block = view.block_at(index);
+    const std::byte* data = block.valid() ? view.pool.data(block) : view.ring.payload(index);
+    const std::uint64_t room =
+        block.valid() ? view.pool.block_bytes(block.block) : view.geometry->inline_bytes;
+    const std::uint64_t length =
+        std::min<std::uint64_t>({message.length, room, std::uint64_t{content_bytes}});
+    if (data != nullptr) copy_unowned(data, length, message.content);
+    atomic_fence(memory_order_acquire);
+    return view.ring.word_at(index) == word && view.ring.index_of(message.sequence) == index;
+}
+
+template <typename Wanted>
+std::vector<MessageView> collect(const Segment& segment, std::size_t content_bytes, Wanted wanted) {
+    const QueueView view = view_of(segment);
+    std::vector<MessageView> messages;
+    constexpr int looks_most = 8;
+    for (std::uint64_t index = 0; index < view.ring.capacity(); ++index) {
+        for (int looks = 0; looks < looks_most; ++looks) {
+            MessageView message;
+            if (!look(view, index, content_bytes, message)) continue;
+            if (wanted(message)) messages.push_back(std::move(message));
+            break;
+        }
+    }
+    return messages;
+}
+
+void sum_participant(const ParticipantRecord& record, TotalCounts& counts) {
+    const auto get = [](const Atomic<std::uint64_t>& counter) {
+        return counter.load(memory_order_relaxed);
+    };
+    counts.sent += get(record.sent);
+    counts.sent_bytes += get(record.sent_bytes);
+    counts.delivered += get(record.delivered);
+    counts.delivered_bytes += get(record.delivered_bytes);
+    counts.redelivered += get(record.redelivered);
+    counts.acked += get(record.acked);
+    counts.nacked += get(record.nacked);
+    counts.rejected += get(record.rejected);
+    counts.extended += get(record.extended);
+    counts.stale += get(record.stale);
+    counts.dropped_oldest += get(record.dropped);
+    counts.purged += get(record.purged);
+    const auto state = static_cast<ParticipantState>(record.state.load(memory_order_relaxed));
+    if (state != ParticipantState::attached && state != ParticipantState::hung_up) return;
+    const auto role = static_cast<Role>(record.role.load(memory_order_relaxed));
+    if (role == Role::producer) ++counts.producers;
+    if (role == Role::consumer) ++counts.consumers;
+}
+
+TotalCounts sum_once(const QueueView& view) {
+    const Totals& totals = view.header->totals;
+    const auto get = [](const Atomic<std::uint64_t>& counter) {
+        return counter.load(memory_order_relaxed);
+    };
+    TotalCounts counts;
+    counts.sent = get(totals.sent);
+    counts.sent_bytes = get(totals.sent_bytes);
+    counts.delivered = get(totals.delivered);
+    counts.delivered_bytes = get(totals.delivered_bytes);
+    counts.redelivered = get(totals.redelivered);
+    counts.acked = get(totals.acked);
+    counts.nacked = get(totals.nacked);
+    counts.rejected = get(totals.rejected);
+    counts.extended = get(totals.extended);
+    counts.stale = get(totals.stale);
+    counts.dropped_oldest = get(totals.dropped);
+    counts.dropped_rejected = get(totals.dropped_rejected);
+    counts.dropped_damaged = get(totals.dropped_damaged);
+    counts.purged = get(totals.purged);
+    counts.expired = get(totals.expired);
+    counts.reclaimed_leases = get(totals.reclaimed_leases);
+    counts.reclaimed_claims = get(totals.reclaimed_claims);
+    counts.reclaimed_blocks = get(totals.reclaimed_blocks);
+    counts.reclaimed_parties = get(totals.reclaimed_parties);
+    for (std::uint32_t number = 1; number < view.geometry->shape.participants; ++number) {
+        sum_participant(view.participants[number], counts);
+    }
+    return counts;
+}
+
+}  // namespace
+
+StateCounts count_states(const Segment& segment) {
+    const QueueView view = view_of(segment);
+    StateCounts counts;
+    for (std::uint64_t index = 0; index < view.ring.capacity(); ++index) {
+        const SlotWord word = view.ring.word_at(index);
+        if (holds_message(word.state())) counts.bytes += view.length_at(index);
+        switch (word.state()) {
+            case SlotState::ready:
+                ++(read_by_exclusive(view, index, word) ? counts.leased : counts.ready);
+                break;
+            case SlotState::leased:
+                ++(word.owner() == 0 ? counts.deciding : counts.leased);
+                break;
+            case SlotState::returned:
+                ++counts.returned;
+                break;
+            case SlotState::writing:
+            case SlotState::skipped:
+                ++counts.writing;
+                break;
+            case SlotState::free:
+                break;
+        }
+    }
+    for (std::uint64_t block = 0; block < view.pool.count(); ++block) {
+        if (view.pool.word(block).state() != BlockState::free) ++counts.blocks_used;
+    }
+    return counts;
+}
+
+TotalCounts count_totals(const Segment& segment) {
+    const QueueView view = view_of(segment);
+    // Retried while the supervisor moves a participant's counters; a dead one leaves it odd.
+    constexpr int looks_most = 100;
+    TotalCounts counts;
+    for (int looks = 0; looks < looks_most; ++looks) {
+        const std::uint64_t before = view.header->totals.version.load(memory_order_acquire);
+        counts = sum_once(view);
+        atomic_fence(memory_order_acquire);
+        const std::uint64_t behind = view.header->totals.version.load(memory_order_relaxed);
+        if (before == behind && before % 2 == 0) break;
+    }
+    return counts;
+}
+
+std::vector<ParticipantView> list_participants(const Segment& segment) {
+    const QueueView view = view_of(segment);
+    std::vector<ParticipantView> participants;
+    for (std::uint32_t number = 1; number < view.geometry->shape.participants; ++number) {
+        const ParticipantRecord& record = view.participants[number];
+        const auto state = static_cast<ParticipantState>(record.state.load(memory_order_acquire));
+        if (state == ParticipantState::vacant) continue;
+        ParticipantView seen;
+        seen.number = static_cast<std::uint16_t>(number);
+        seen.state = state;
+        seen.role = static_cast<Role>(record.role.load(memory_order_relaxed));
+        seen.exclusive = record.exclusive.load(memory_order_relaxed) != 0;
+        seen.pid = record.pid.load(memory_order_relaxed);
+        seen.uid = record.uid.load(memory_order_relaxed);
+        seen.sent = record.sent.load(memory_order_relaxed);
+        seen.delivered = record.delivered.load(memory_order_relaxed);
+        seen.acked = record.acked.load(memory_order_relaxed);
+        seen.redelivered = record.redelivered.load(memory_order_relaxed);
+        seen.in_flight = record.in_flight.load(memory_order_relaxed);
+        seen.sleeps = record.sleeps.load(memory_order_relaxed);
+        participants.push_back(seen);
+    }
+    return participants;
+}
+
+std::vector<MessageView> peek(const Segment& segment, std::size_t most, std::size_t content_bytes) {
+    auto messages = collect(segment, content_bytes, [](const MessageView& message) {
+        return message.state != SlotState::leased;
+    });
+    std::sort(messages.begin(), messages.end(), [](const MessageView& a, const MessageView& b) {
+        const bool a_returned = a.state == SlotState::returned;
+        const bool b_returned = b.state == SlotState::returned;
+        return a_returned != b_returned ? a_returned : after(b.sequence, a.sequence);
+    });
+    if (messages.size() > most) messages.resize(most);
+    return messages;
+}
+
+std::vector<MessageView> pending(const Segment& segment, std::size_t most) {
+    auto messages = collect(
+        segment, 0, [](const MessageView& message) { return message.state == SlotState::leased; });
+    std::sort(messages.begin(), messages.end(), [](const MessageView& a, const MessageView& b) {
+        return after(b.sequence, a.sequence);
+    });
+    if (messages.size() > most) messages.resize(most);
+    return messages;
+}
+
+}  // namespace shmq::shm
