@@ -72,6 +72,8 @@ class Session {
   private:
     class Link;  // all that speaks the protocol, in session_link.hpp
     explicit Session(std::unique_ptr<Link> link) noexcept;
+    Result<Attachment> attach_as(std::string_view name, shm::Access access,
+                                 std::uint32_t in_flight);
 
     ForkGuard fork_;
     std::unique_ptr<Link> link_;

@@ -1,0 +1,337 @@
+#include <shmq/client.hpp>
+#include <shmq/consumer.hpp>
+
+#include "client/cores.hpp"
+
+namespace shmq {
+namespace {
+
+// A returned map of at most this many cells is walked before every sleep: half a microsecond.
+constexpr std::uint64_t cheap_walk_cells = 4096;
+
+}  // namespace
+
+// ---- The core ----------------------------------------------------------------------------------
+
+Result<ConsumerCore*> ConsumerCore::open(std::shared_ptr<Session> session, std::string_view name,
+                                         const ConsumerOptions& options) noexcept {
+    try {
+        auto attachment = session->attach(name, shm::Role::consumer, options.in_flight);
+        if (!attachment) return attachment.error();
+        const bool fence = !shm::register_for_barriers();
+        return new ConsumerCore(std::move(session), name, std::move(attachment).value(), fence);
+    } catch (const std::bad_alloc&) {
+        return Error(Condition::system_error, ENOMEM);
+    }
+}
+
+ConsumerCore::ConsumerCore(std::shared_ptr<Session> session, std::string_view name,
+                           Attachment attachment, bool fence)
+    : HandleCore(std::move(session), name, attachment),
+      side_(view(), number_, attachment.in_flight, fence),
+      waiting_(segment_->header().items, segment_->geometry().has(shm::exclusive_producer),
+               static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns)),
+      walks_cheaply_(segment_->geometry().shape.capacity <= cheap_walk_cells) {}
+
+void ConsumerCore::close() noexcept {
+    if (!unusable()) {
+        side_.give_everything_back();
+        detach();
+    }
+    closed_ = true;
+    if (release()) delete this;
+}
+
+Message ConsumerCore::message_from(const shm::Delivery& delivery) noexcept {
+    Message message;
+    hold();
+    message.core_ = this;
+    message.data_ = delivery.data;
+    message.sequence_ = delivery.lease.sequence;
+    message.timestamp_ = delivery.timestamp;
+    message.word_ = delivery.lease.word.raw;
+    message.size_ = delivery.length;
+    message.deliveries_ = static_cast<std::uint16_t>(delivery.deliveries);
+    message.failures_ = static_cast<std::uint16_t>(delivery.failures);
+    message.block_ = delivery.block.block;
+    message.generation_ = delivery.block.generation;
+    return message;
+}
+
+shm::Delivery ConsumerCore::delivery_of(const Message& message) noexcept {
+    shm::Delivery delivery;
+    delivery.lease = {message.sequence_, {message.word_}};
+    delivery.block = {message.block_, message.generation_};
+    return delivery;
+}
+
+Error ConsumerCore::why_not(shm::ReceiveStatus status) const noexcept {
+    if (status == shm::ReceiveStatus::limit) return Condition::in_flight_limit;
+    return closed_error();
+}
+
+// Receives into `delivery`; sleeps at most until the deadline.
+Result<void> ConsumerCore::wait_for(shm::Delivery& delivery, Nanoseconds deadline) noexcept {
+    auto status = side_.try_receive(delivery);
+    if (status == shm::ReceiveStatus::received) [[likely]]
+        return {};
+    if (status == shm::ReceiveStatus::empty) {
+        const Waited waited = waiting_.until(deadline, [&](bool thorough) {
+            status = side_.try_receive(delivery, thorough);
+            return status != shm::ReceiveStatus::empty;
+        });
+        if (waiting_.slept()) {
+            shm::bump(side_.record().sleeps);
+            side_.pass_wake_on();
+        }
+        ring_if_needed();
+        if (waited == Waited::timed_out) return Condition::timed_out;
+        if (waited == Waited::interrupted) return Condition::interrupted;
+    }
+    if (status == shm::ReceiveStatus::received) return {};
+    return why_not(status);
+}
+
+Result<Message> ConsumerCore::receive(Nanoseconds deadline) noexcept {
+    if (unusable()) [[unlikely]]
+        return why_unusable();
+    shm::Delivery delivery;
+    auto received = wait_for(delivery, deadline);
+    if (!received) [[unlikely]]
+        return received.error();
+    return message_from(delivery);
+}
+
+Result<std::optional<Message>> ConsumerCore::try_receive() noexcept {
+    if (unusable()) [[unlikely]]
+        return why_unusable();
+    shm::Delivery delivery;
+    const auto status = side_.try_receive(delivery);
+    if (status == shm::ReceiveStatus::received) [[likely]] {
+        return Result<std::optional<Message>>(std::in_place, message_from(delivery));
+    }
+    ring_if_needed();
+    if (status == shm::ReceiveStatus::empty) return std::optional<Message>();
+    return why_not(status);
+}
+
+Result<std::size_t> ConsumerCore::receive_batch(std::vector<Message>& into, std::size_t most,
+                                                Nanoseconds deadline) noexcept {
+    if (unusable()) return why_unusable();
+    if (most == 0) return std::size_t{0};
+    shm::Delivery delivery;
+    try {
+        if (into.capacity() - into.size() < most) into.reserve(into.size() + most);
+    } catch (...) {
+        return Error(Condition::system_error, ENOMEM);
+    }
+    if (deadline != 0) {
+        auto first = wait_for(delivery, deadline);
+        if (!first) return first.error();
+    } else {
+        const auto status = side_.try_receive(delivery);
+        if (status == shm::ReceiveStatus::empty) return std::size_t{0};
+        if (status != shm::ReceiveStatus::received) return why_not(status);
+    }
+    std::size_t received = 0;
+    do {
+        into.push_back(message_from(delivery));
+        ++received;
+    } while (received < most && side_.try_receive(delivery) == shm::ReceiveStatus::received);
+    ring_if_needed();
+    return received;
+}
+
+std::size_t ConsumerCore::ack(std::span<Message> messages) noexcept {
+    std::size_t acked = 0;
+    for (Message& message : messages) {
+        if (message.core_ != this) continue;
+        if (!unusable() && side_.ack(delivery_of(message), false) == shm::HoldStatus::done) {
+            ++acked;
+        }
+        let_go(message);
+    }
+    if (acked != 0) side_.wake_space();
+    return acked;
+}
+
+Result<std::size_t> ConsumerCore::ack_through(Message& last) noexcept {
+    if (unusable()) return why_unusable();
+    if (!side_.exclusive() || last.core_ != this) {
+        return Error(Condition::invalid_argument,
+                     side_.exclusive() ? "the message has ended, or is another consumer's"
+                                       : "cumulative ack needs an exclusive consumer");
+    }
+    const std::size_t acked = side_.ack_through(last.sequence_);
+    let_go(last);
+    return acked;
+}
+
+Result<void> ConsumerCore::end(Message& message, Verb verb) noexcept {
+    if (unusable()) [[unlikely]] {
+        const Condition why = why_unusable();
+        let_go(message);
+        return why == Condition::closed ? Condition::stale : why;
+    }
+    auto delivery = delivery_of(message);
+    shm::HoldStatus status{};
+    switch (verb) {
+        case Verb::ack:
+            status = side_.ack(delivery);
+            break;
+        case Verb::nack:
+            status = side_.nack(delivery);
+            break;
+        case Verb::reject:
+            status = side_.reject(delivery);
+            break;
+    }
+    ring_if_needed();
+    let_go(message);
+    if (status == shm::HoldStatus::stale) [[unlikely]]
+        return Condition::stale;
+    return {};
+}
+
+Result<void> ConsumerCore::extend(Message& message, Nanoseconds lease) noexcept {
+    if (fork_.forked()) return Condition::forked;
+    if (closed_) return Condition::stale;
+    auto delivery = delivery_of(message);
+    const std::uint64_t deadline =
+        lease == 0 ? 0 : static_cast<std::uint64_t>(deadline_after(monotonic_now(), lease));
+    if (side_.extend(delivery, deadline) == shm::HoldStatus::stale) return Condition::stale;
+    message.word_ = delivery.lease.word.raw;
+    return {};
+}
+
+bool ConsumerCore::still_held(const Message& message) const noexcept {
+    return !unusable() && side_.held(delivery_of(message));
+}
+
+// The message was dropped without a word: it goes back, unless it went already.
+void ConsumerCore::drop(Message& message) noexcept {
+    if (!unusable()) {
+        auto delivery = delivery_of(message);
+        side_.nack(delivery);
+    }
+    let_go(message);
+}
+
+void ConsumerCore::let_go(Message& message) noexcept {
+    message.core_ = nullptr;
+    if (release()) delete this;
+}
+
+void ConsumerCore::ring_if_needed() noexcept {
+    if (side_.take_supervisor_needed()) [[unlikely]]
+        session_->ring_doorbell();
+}
+
+// ---- Messages ----------------------------------------------------------------------------------
+
+Message& Message::operator=(Message&& other) noexcept {
+    if (this != &other) {
+        if (core_ != nullptr) drop();
+        new (this) Message(std::move(other));
+    }
+    return *this;
+}
+
+void Message::drop() noexcept {
+    core_->drop(*this);
+}
+
+Result<void> Message::ack() noexcept {
+    if (core_ == nullptr) return Condition::stale;
+    return core_->end(*this, ConsumerCore::Verb::ack);
+}
+
+Result<void> Message::nack() noexcept {
+    if (core_ == nullptr) return Condition::stale;
+    return core_->end(*this, ConsumerCore::Verb::nack);
+}
+
+Result<void> Message::reject() noexcept {
+    if (core_ == nullptr) return Condition::stale;
+    return core_->end(*this, ConsumerCore::Verb::reject);
+}
+
+Result<void> Message::extend() noexcept {
+    if (core_ == nullptr) return Condition::stale;
+    return core_->extend(*this, 0);
+}
+
+Result<void> Message::extend(std::chrono::nanoseconds lease) noexcept {
+    if (core_ == nullptr) return Condition::stale;
+    if (lease.count() <= 0) return Error(Condition::invalid_argument, "a lease must be positive");
+    return core_->extend(*this, lease.count());
+}
+
+bool Message::still_held() const noexcept {
+    return core_ != nullptr && core_->still_held(*this);
+}
+
+// ---- The handle --------------------------------------------------------------------------------
+
+void Consumer::Drop::operator()(ConsumerCore* core) const noexcept {
+    core->close();
+}
+
+Consumer::Consumer(Consumer&& other) noexcept = default;
+Consumer& Consumer::operator=(Consumer&& other) noexcept = default;
+Consumer::~Consumer() = default;
+
+Result<Message> Consumer::receive() noexcept {
+    if (!core_) return Condition::closed;
+    return core_->receive(no_deadline);
+}
+
+Result<Message> Consumer::receive_until(Deadline deadline) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->receive(to_deadline(deadline));
+}
+
+Result<std::optional<Message>> Consumer::try_receive() noexcept {
+    if (!core_) return Condition::closed;
+    return core_->try_receive();
+}
+
+Result<std::size_t> Consumer::receive_batch(std::vector<Message>& into, std::size_t most) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->receive_batch(into, most, no_deadline);
+}
+
+Result<std::size_t> Consumer::receive_batch_until(std::vector<Message>& into, std::size_t most,
+                                                  Deadline deadline) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->receive_batch(into, most, to_deadline(deadline));
+}
+
+Result<std::size_t> Consumer::try_receive_batch(std::vector<Message>& into,
+                                                std::size_t most) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->receive_batch(into, most, 0);
+}
+
+std::size_t Consumer::ack(std::span<Message> messages) noexcept {
+    return core_ ? core_->ack(messages) : 0;
+}
+
+Result<std::size_t> Consumer::ack_through(Message& last) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->ack_through(last);
+}
+
+std::size_t Consumer::in_flight() const noexcept {
+    return core_ ? core_->in_flight() : 0;
+}
+
+std::size_t Consumer::in_flight_limit() const noexcept {
+    return core_ ? core_->in_flight_limit() : 0;
+}
+
+void Consumer::stop_waiting() noexcept {
+    if (core_) core_->stop_waiting();
+}
+
+}  // namespace shmq

@@ -1,0 +1,155 @@
+// What stands behind Producer, Consumer, Loan and Message: a side of the queue (shm/queue.hpp), the
+// mapping it works on, and the session that keeps it attached.
+//
+// A core is counted by its handle and by each loan or message of it, with plain counters: all of
+// them belong to one thread at a time. When the handle goes, the core gives back what it holds and
+// detaches; the mapping stays until the last loan or message is gone.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <shmq/consumer.hpp>
+#include <shmq/error.hpp>
+#include <shmq/message.hpp>
+#include <shmq/producer.hpp>
+
+#include "client/fork_guard.hpp"
+#include "client/session.hpp"
+#include "client/waiting.hpp"
+#include "shm/queue.hpp"
+#include "shm/segment.hpp"
+
+namespace shmq {
+
+struct ConsumerOptions;
+
+// The common half of both cores.
+class HandleCore {
+  public:
+    HandleCore(const HandleCore&) = delete;
+    HandleCore& operator=(const HandleCore&) = delete;
+
+    void hold() noexcept { ++holders_; }
+    // True if that was the last holder: delete the core.
+    bool release() noexcept { return --holders_ == 0; }
+
+  protected:
+    HandleCore(std::shared_ptr<Session> session, std::string_view name, Attachment& attachment);
+    ~HandleCore();
+
+    // What keeps a call from going on: a child of fork, or a handle that was closed.
+    bool unusable() const noexcept { return fork_.forked() || closed_; }
+    Condition why_unusable() const noexcept {
+        return fork_.forked() ? Condition::forked : Condition::closed;
+    }
+    // Why a queue answers nobody any more.
+    Error closed_error() const noexcept;
+    void detach() noexcept;
+    shm::QueueView view() const noexcept;
+
+    std::shared_ptr<Session> session_;
+    std::string name_;
+    std::unique_ptr<shm::Segment> segment_;
+    std::uint16_t number_;
+    ForkGuard fork_;
+    bool closed_ = false;
+
+  private:
+    std::uint64_t holders_ = 1;
+};
+
+class ProducerCore final : public HandleCore {
+  public:
+    static Result<ProducerCore*> open(std::shared_ptr<Session> session,
+                                      std::string_view name) noexcept;
+    void close() noexcept;  // by the handle
+
+    // deadline 0: never sleep.
+    Result<void> send(std::span<const std::byte> payload, Nanoseconds deadline) noexcept;
+    Result<std::size_t> send_batch(std::span<const std::span<const std::byte>> payloads,
+                                   Nanoseconds deadline) noexcept;
+    Result<Loan> loan(std::size_t size, Nanoseconds deadline) noexcept;
+    Result<void> send(Loan& loan, Nanoseconds deadline) noexcept;
+    void drop(Loan& loan) noexcept;
+
+    std::uint64_t max_message() const noexcept { return segment_->geometry().shape.max_message; }
+    void stop_waiting() noexcept {
+        if (!fork_.forked()) waiting_.stop();
+    }
+
+  private:
+    ProducerCore(std::shared_ptr<Session> session, std::string_view name, Attachment attachment,
+                 bool fence);
+
+    std::uint64_t timestamp() const noexcept;
+    Result<void> send_one(std::span<const std::byte> payload, Nanoseconds deadline,
+                          std::uint64_t now, bool wake_now) noexcept;
+    Result<shm::BlockHandle> allocate(std::size_t size, Nanoseconds deadline) noexcept;
+    void give_back(const Loan& loan) noexcept;
+    // Calls `attempt() -> SendStatus` until it is not full, as the overflow policy and the deadline
+    // allow.
+    template <typename Attempt>
+    Result<void> until_sent(Nanoseconds deadline, Attempt attempt) noexcept;
+    Error too_big(std::size_t size) const noexcept;
+
+    shm::SendSide side_;
+    Waiting waiting_;
+    std::uint32_t inline_bytes_;
+    bool rejects_;
+    bool exact_timestamps_;
+};
+
+class ConsumerCore final : public HandleCore {
+  public:
+    static Result<ConsumerCore*> open(std::shared_ptr<Session> session, std::string_view name,
+                                      const ConsumerOptions& options) noexcept;
+    void close() noexcept;  // by the handle
+
+    Result<Message> receive(Nanoseconds deadline) noexcept;
+    Result<std::optional<Message>> try_receive() noexcept;
+    Result<std::size_t> receive_batch(std::vector<Message>& into, std::size_t most,
+                                      Nanoseconds deadline) noexcept;
+    std::size_t ack(std::span<Message> messages) noexcept;
+    Result<std::size_t> ack_through(Message& last) noexcept;
+
+    enum class Verb { ack, nack, reject };
+    Result<void> end(Message& message, Verb verb) noexcept;
+    Result<void> extend(Message& message, Nanoseconds lease) noexcept;
+    bool still_held(const Message& message) const noexcept;
+    void drop(Message& message) noexcept;
+
+    std::size_t in_flight() const noexcept { return side_.in_flight(); }
+    std::size_t in_flight_limit() const noexcept {
+        return fork_.forked() ? 0 : side_.in_flight_limit();
+    }
+    void stop_waiting() noexcept {
+        if (!fork_.forked()) waiting_.stop();
+    }
+
+  private:
+    ConsumerCore(std::shared_ptr<Session> session, std::string_view name, Attachment attachment,
+                 bool fence);
+
+    Message message_from(const shm::Delivery& delivery) noexcept;
+    static shm::Delivery delivery_of(const Message& message) noexcept;
+    Result<void> wait_for(shm::Delivery& delivery, Nanoseconds deadline) noexcept;
+    Error why_not(shm::ReceiveStatus status) const noexcept;
+    void let_go(Message& message) noexcept;
+    void ring_if_needed() noexcept;
+
+    shm::ReceiveSide side_;
+    Waiting waiting_;
+    bool walks_cheaply_;  // the returned map is small enough to walk before every sleep
+};
+
+// Deadlines of the public API are on the steady clock, which is ours.
+inline Nanoseconds to_deadline(std::chrono::steady_clock::time_point time) noexcept {
+    return std::max<Nanoseconds>(
+        1, std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
+}
+
+}  // namespace shmq

@@ -1,0 +1,295 @@
+#include <shmq/producer.hpp>
+
+#include <cstring>
+
+#include "client/cores.hpp"
+
+namespace shmq {
+
+// ---- The core ----------------------------------------------------------------------------------
+
+Result<ProducerCore*> ProducerCore::open(std::shared_ptr<Session> session,
+                                         std::string_view name) noexcept {
+    try {
+        auto attachment = session->attach(name, shm::Role::producer);
+        if (!attachment) return attachment.error();
+        const bool fence = !shm::register_for_barriers();
+        return new ProducerCore(std::move(session), name, std::move(attachment).value(), fence);
+    } catch (const std::bad_alloc&) {
+        return Error(Condition::system_error, ENOMEM);
+    }
+}
+
+ProducerCore::ProducerCore(std::shared_ptr<Session> session, std::string_view name,
+                           Attachment attachment, bool fence)
+    : HandleCore(std::move(session), name, attachment),
+      side_(view(), number_, fence),
+      waiting_(segment_->header().space, segment_->geometry().has(shm::exclusive_consumer),
+               static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns)),
+      inline_bytes_(segment_->geometry().inline_bytes),
+      rejects_(segment_->geometry().shape.overflow ==
+               static_cast<std::uint32_t>(shm::Overflow::reject)),
+      exact_timestamps_(segment_->geometry().has(shm::exact_timestamps)) {}
+
+void ProducerCore::close() noexcept {
+    if (!unusable()) detach();
+    closed_ = true;
+    if (release()) delete this;
+}
+
+std::uint64_t ProducerCore::timestamp() const noexcept {
+    return static_cast<std::uint64_t>(exact_timestamps_ ? monotonic_now() : monotonic_coarse_now());
+}
+
+template <typename Attempt>
+Result<void> ProducerCore::until_sent(Nanoseconds deadline, Attempt attempt) noexcept {
+    shm::SendStatus status = attempt();
+    if (status == shm::SendStatus::sent) [[likely]]
+        return {};
+    if (status == shm::SendStatus::full && (rejects_ || deadline == 0)) return Condition::full;
+    if (status == shm::SendStatus::full) {
+        const Waited waited = waiting_.until(deadline, [&](bool) {
+            status = attempt();
+            return status != shm::SendStatus::full;
+        });
+        if (waiting_.slept()) {
+            shm::bump(side_.record().sleeps);
+            // One wake-up may have stood for two free slots.
+            side_.wake_space();
+        }
+        if (waited == Waited::timed_out) return Condition::timed_out;
+        if (waited == Waited::interrupted) return Condition::interrupted;
+    }
+    if (status == shm::SendStatus::closed) return closed_error();
+    return {};
+}
+
+Result<void> ProducerCore::send(std::span<const std::byte> payload, Nanoseconds deadline) noexcept {
+    if (unusable()) [[unlikely]]
+        return why_unusable();
+    return send_one(payload, deadline, timestamp(), true);
+}
+
+Result<void> ProducerCore::send_one(std::span<const std::byte> payload, Nanoseconds deadline,
+                                    std::uint64_t now, bool wake_now) noexcept {
+    if (payload.size() <= inline_bytes_) [[likely]] {
+        if (payload.size() > max_message()) return too_big(payload.size());
+        return until_sent(deadline, [&] {
+            return side_.try_send(payload.data(), payload.size(), now, wake_now);
+        });
+    }
+    auto block = allocate(payload.size(), deadline);
+    if (!block) return block.error();
+    std::memcpy(side_.view().pool.data(*block), payload.data(), payload.size());
+    auto sent = until_sent(
+        deadline, [&] { return side_.try_send_block(*block, payload.size(), now, wake_now); });
+    if (!sent) side_.release(*block);
+    return sent;
+}
+
+Result<shm::BlockHandle> ProducerCore::allocate(std::size_t size, Nanoseconds deadline) noexcept {
+    if (size > max_message()) return too_big(size);
+    shm::BlockHandle block;
+    auto found = until_sent(deadline, [&] {
+        if (side_.closed()) return shm::SendStatus::closed;
+        block = side_.allocate(size);
+        return block.valid() ? shm::SendStatus::sent : shm::SendStatus::full;
+    });
+    if (!found) return found.error();
+    return block;
+}
+
+Error ProducerCore::too_big(std::size_t size) const noexcept {
+    try {
+        return {Condition::too_big, "a message of " + std::to_string(size) +
+                                        " bytes exceeds queue " + name_ + "'s max_message of " +
+                                        std::to_string(max_message()) +
+                                        "; create the queue with a larger --max-message"};
+    } catch (...) {
+        return Condition::too_big;
+    }
+}
+
+Result<std::size_t> ProducerCore::send_batch(std::span<const std::span<const std::byte>> payloads,
+                                             Nanoseconds deadline) noexcept {
+    if (unusable()) return why_unusable();
+    const std::uint64_t now = timestamp();
+    std::size_t sent = 0;
+    std::size_t unannounced = 0;
+    const auto announce = [&] {
+        if (unannounced != 0) side_.wake_receivers(static_cast<std::uint32_t>(unannounced));
+        unannounced = 0;
+    };
+    for (const auto& payload : payloads) {
+        auto result = send_one(payload, 0, now, false);
+        if (!result && result.condition() == Condition::full && !rejects_ && deadline != 0) {
+            announce();  // before we sleep: who makes room may be asleep, too
+            result = send_one(payload, deadline, timestamp(), false);
+        }
+        if (!result) {
+            announce();
+            if (sent == 0) return result.error();
+            return sent;
+        }
+        ++sent;
+        ++unannounced;
+    }
+    announce();
+    return sent;
+}
+
+// ---- Loans -------------------------------------------------------------------------------------
+
+Result<Loan> ProducerCore::loan(std::size_t size, Nanoseconds deadline) noexcept {
+    if (unusable()) return why_unusable();
+    if (segment_->geometry().class_count == 0) {  // no pool: every message fits a slot
+        if (size > max_message()) return too_big(size);
+        auto* memory = new (std::nothrow) std::byte[size];
+        if (memory == nullptr) return Error(Condition::system_error, ENOMEM);
+        hold();
+        return Loan(this, memory, size, shm::BlockHandle::no_block, 0);
+    }
+    auto block = allocate(size, deadline);
+    if (!block) return block.error();
+    hold();
+    return Loan(this, side_.view().pool.data(*block), size, block->block, block->generation);
+}
+
+void ProducerCore::give_back(const Loan& loan) noexcept {
+    const shm::BlockHandle block{loan.block_, loan.generation_};
+    if (!block.valid()) {
+        delete[] loan.data_;
+    } else if (!unusable()) {
+        side_.release(block);
+    }
+}
+
+// A payload that fits a slot is copied into it: that is cheaper than referring to a block.
+Result<void> ProducerCore::send(Loan& loan, Nanoseconds deadline) noexcept {
+    if (unusable()) return why_unusable();
+    if (loan.core_ != this) {
+        return Error(Condition::invalid_argument, "the loan is spent, or another producer's");
+    }
+    const shm::BlockHandle block{loan.block_, loan.generation_};
+    const std::uint64_t now = timestamp();
+    const bool fits = loan.size_ <= inline_bytes_;
+    auto sent = until_sent(deadline, [&] {
+        return fits ? side_.try_send(loan.data_, loan.size_, now)
+                    : side_.try_send_block(block, loan.size_, now);
+    });
+    if (!sent) return sent;
+    if (fits) give_back(loan);
+    loan.core_ = nullptr;
+    release();  // the handle holds on: this was not the last
+    return {};
+}
+
+void ProducerCore::drop(Loan& loan) noexcept {
+    give_back(loan);
+    if (release()) delete this;
+}
+
+Loan::Loan(Loan&& other) noexcept
+    : core_(std::exchange(other.core_, nullptr)),
+      data_(other.data_),
+      size_(other.size_),
+      block_(other.block_),
+      generation_(other.generation_) {}
+
+Loan& Loan::operator=(Loan&& other) noexcept {
+    if (this != &other) {
+        if (core_ != nullptr) core_->drop(*this);
+        core_ = std::exchange(other.core_, nullptr);
+        data_ = other.data_;
+        size_ = other.size_;
+        block_ = other.block_;
+        generation_ = other.generation_;
+    }
+    return *this;
+}
+
+Loan::~Loan() {
+    if (core_ != nullptr) core_->drop(*this);
+}
+
+void Loan::shrink(std::size_t size) noexcept {
+    if (size < size_) size_ = size;
+}
+
+// ---- The handle --------------------------------------------------------------------------------
+
+void Producer::Drop::operator()(ProducerCore* core) const noexcept {
+    core->close();
+}
+
+Producer::Producer(Producer&& other) noexcept = default;
+Producer& Producer::operator=(Producer&& other) noexcept = default;
+Producer::~Producer() = default;
+
+Result<void> Producer::send(std::span<const std::byte> payload) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->send(payload, no_deadline);
+}
+
+Result<void> Producer::send_until(std::span<const std::byte> payload, Deadline deadline) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->send(payload, to_deadline(deadline));
+}
+
+Result<void> Producer::try_send(std::span<const std::byte> payload) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->send(payload, 0);
+}
+
+Result<Loan> Producer::loan(std::size_t size) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->loan(size, no_deadline);
+}
+
+Result<Loan> Producer::try_loan(std::size_t size) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->loan(size, 0);
+}
+
+Result<void> Producer::send(Loan& loan) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->send(loan, no_deadline);
+}
+
+Result<void> Producer::send_until(Loan& loan, Deadline deadline) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->send(loan, to_deadline(deadline));
+}
+
+Result<void> Producer::try_send(Loan& loan) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->send(loan, 0);
+}
+
+Result<std::size_t> Producer::send_batch(
+    std::span<const std::span<const std::byte>> payloads) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->send_batch(payloads, no_deadline);
+}
+
+Result<std::size_t> Producer::send_batch_until(std::span<const std::span<const std::byte>> payloads,
+                                               Deadline deadline) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->send_batch(payloads, to_deadline(deadline));
+}
+
+Result<std::size_t> Producer::try_send_batch(
+    std::span<const std::span<const std::byte>> payloads) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->send_batch(payloads, 0);
+}
+
+std::uint64_t Producer::max_message() const noexcept {
+    return core_ ? core_->max_message() : 0;
+}
+
+void Producer::stop_waiting() noexcept {
+    if (core_) core_->stop_waiting();
+}
+
+}  // namespace shmq

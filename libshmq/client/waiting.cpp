@@ -1,0 +1,34 @@
+#include "client/waiting.hpp"
+
+#include <thread>
+
+namespace shmq {
+namespace {
+
+// Where membarrier is refused, a publisher may not know yet that it has to fence.
+constexpr Nanoseconds unfenced_sleep_most_ns = 10 * nanoseconds_per_millisecond;
+
+// On one processor whoever spins keeps the other from running.
+unsigned first_spins() {
+    return std::thread::hardware_concurrency() > 1 ? spins_most / 4 : 0;
+}
+
+}  // namespace
+
+Waiting::Waiting(shm::WaitPoint& point, bool plain_wakers, Nanoseconds look_again) noexcept
+    : point_(&point), plain_wakers_(plain_wakers), look_again_(look_again), spins_(first_spins()) {}
+
+Nanoseconds Waiting::sleep_end(Nanoseconds now, Nanoseconds deadline) const noexcept {
+    const bool unfenced = plain_wakers_ && point_->fenced.load(shm::memory_order_relaxed) != 0;
+    const Nanoseconds most = unfenced ? std::min(look_again_, unfenced_sleep_most_ns) : look_again_;
+    return std::min(deadline, deadline_after(now, most));
+}
+
+// The wake-up that ended our sleep may have been for a message: it goes on to another sleeper.
+Waited Waiting::interrupted() noexcept {
+    stop_.store(false);
+    shm::wake(*point_, 1);
+    return Waited::interrupted;
+}
+
+}  // namespace shmq

@@ -1,0 +1,93 @@
+// Waiting for a queue: try, spin briefly, then sleep on its futex; the one loop for producers and
+// consumers.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include "base/clock.hpp"
+#include "shm/wait.hpp"
+
+namespace shmq {
+
+enum class Waited { done, timed_out, interrupted };
+
+// How one handle waits, and what it learned about it.
+class Waiting {
+  public:
+    // `plain_wakers`: those who wake us publish by plain stores. `look_again`: how long a sleep may
+    // last at most, should somebody die between making room for us and waking us.
+    Waiting(shm::WaitPoint& point, bool plain_wakers, Nanoseconds look_again) noexcept;
+
+    // Calls `attempt(thorough)` until it returns true, the deadline comes, or stop() was called.
+    // `thorough` is set when a sleep has lasted so long that hints are no longer believed.
+    template <typename Attempt>
+    Waited until(Nanoseconds deadline, Attempt attempt);
+
+    // Any thread, any signal handler.
+    void stop() noexcept {
+        stop_.store(true);
+        shm::poke(*point_);
+    }
+    // Whether the last call slept; its wake-up may have been meant for two.
+    bool slept() const noexcept { return sleeps_last_ != 0; }
+    std::uint64_t sleeps() const noexcept { return sleeps_; }
+
+  private:
+    template <typename Attempt>
+    bool spin(Attempt& attempt);
+    Nanoseconds sleep_end(Nanoseconds now, Nanoseconds deadline) const noexcept;
+    Waited interrupted() noexcept;
+
+    shm::WaitPoint* point_;
+    bool plain_wakers_;
+    Nanoseconds look_again_;
+    unsigned spins_;
+    std::uint64_t sleeps_ = 0;
+    std::uint64_t sleeps_last_ = 0;
+    std::atomic<bool> stop_{false};
+};
+
+// Rounds of one spin: it grows while spinning pays and shrinks while it does not. About 1 to 40 us.
+constexpr unsigned spins_least = 16;
+constexpr unsigned spins_most = 1024;
+
+template <typename Attempt>
+bool Waiting::spin(Attempt& attempt) {
+    for (unsigned round = 0; round < spins_; ++round) {
+        if (attempt(false)) {
+            spins_ = std::min(spins_ * 2, spins_most);
+            return true;
+        }
+        shm::cpu_relax();
+    }
+    if (spins_ != 0) spins_ = std::max(spins_ / 2, spins_least);
+    return false;
+}
+
+template <typename Attempt>
+Waited Waiting::until(Nanoseconds deadline, Attempt attempt) {
+    sleeps_last_ = 0;
+    if (attempt(false) || spin(attempt)) return Waited::done;
+    bool thorough = false;
+    for (;;) {
+        const shm::WaitTicket ticket = shm::register_waiter(*point_, plain_wakers_);
+        // The look that counts: whatever happens after it will wake us.
+        const bool done = attempt(thorough);
+        const bool stopped = !done && stop_.load();
+        const Nanoseconds now = done || stopped ? 0 : monotonic_now();
+        if (done || stopped || now >= deadline) {
+            shm::leave_waiters(*point_, ticket);
+            if (done) return Waited::done;
+            return stopped ? interrupted() : Waited::timed_out;
+        }
+        ++sleeps_;
+        ++sleeps_last_;
+        const auto end = shm::wait(*point_, ticket, sleep_end(now, deadline));
+        shm::leave_waiters(*point_, ticket);
+        thorough = end == shm::WaitEnd::timed_out;
+    }
+}
+
+}  // namespace shmq
