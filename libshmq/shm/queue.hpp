@@ -140,6 +140,9 @@ class ReceiveSide {
     // Exclusive consumers: acks everything in hand up to that sequence. Returns how many.
     std::size_t ack_through(std::uint64_t sequence);
 
+    // Returns all that it holds; every handle is stale afterwards.
+    void give_everything_back();
+
     void wake_space();
     // After a sleep: passes the wake-up on if there is more than we took.
     void pass_wake_on();

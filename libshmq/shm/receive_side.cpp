@@ -4,9 +4,12 @@
 namespace shmq::shm {
 namespace {
 
-// So often a consumer looks on in the returned map although nothing announced a return: a returner
-// may have been stopped before it could.
+// A returner may have been stopped before it could announce its return. So a consumer also walks on
+// in the returned map where nothing was announced: a few cells at each empty look, more of them
+// after so many takes.
 constexpr std::uint32_t takes_between_looks = 1024;
+constexpr std::uint64_t cells_after_takes = 512;
+constexpr std::uint64_t cells_when_empty = 16;
 
 // An exclusive consumer stores the head hint when it has moved this far.
 constexpr std::uint64_t head_interval = 64;
@@ -55,7 +58,7 @@ ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
         if (thorough) {
             finds_.look_everywhere(view_.ring, view_.map);
         } else {
-            finds_.look_on(view_.ring, view_.map);
+            finds_.look_on(view_.ring, view_.map, cells_when_empty);
         }
         return receive_found(delivery) ? ReceiveStatus::received : ReceiveStatus::empty;
     }
@@ -69,7 +72,7 @@ bool ReceiveSide::receive_returned(Delivery& delivery) {
         finds_.look_everywhere(view_.ring, view_.map);
     } else if (++takes_ == takes_between_looks) {
         takes_ = 0;
-        if (!finds_.more()) finds_.look_on(view_.ring, view_.map);
+        if (!finds_.more()) finds_.look_on(view_.ring, view_.map, cells_after_takes);
     }
     if (receive_found(delivery)) return true;
     while (finds_.more()) {
@@ -304,6 +307,27 @@ void ReceiveSide::free_for_purge() {
     }
     advance_base();
     wake_space();
+}
+
+// By detaching: nothing of this counts as a failure, and none of it waits for the daemon.
+void ReceiveSide::give_everything_back() {
+    Delivery delivery;
+    if (exclusive_) {
+        for (std::uint64_t position = base_; after(cursor_.next, position); ++position) {
+            const SlotWord word = view_.ring.word_at(position);
+            if (word != SlotWord::ready(view_.ring.lap_of(position))) continue;
+            delivery.lease = {position, word};
+            nack(delivery);
+        }
+        advance_base();
+    }
+    if (leased_ == 0) return;
+    for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index) {
+        const SlotWord word = view_.ring.word_at(index);
+        if (word.state() != SlotState::leased || word.owner() != number_) continue;
+        delivery.lease = {view_.ring.slot(index).sequence.load(memory_order_relaxed), word};
+        if (view_.ring.index_of(delivery.lease.sequence) == index) nack(delivery);
+    }
 }
 
 // ---- Waking ------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ void ReturnedFinds::look_everywhere(SlotRing& ring, ReturnedMap& map) {
         look_at(ring, map, index);
 }
 
-void ReturnedFinds::look_on(SlotRing& ring, ReturnedMap& map) {
+void ReturnedFinds::look_on(SlotRing& ring, ReturnedMap& map, std::uint64_t cells) {
     count_ = given_ = 0;
     more_ = false;
-    const std::uint64_t cells = ring.capacity() < step_cells ? ring.capacity() : step_cells;
+    if (cells > ring.capacity()) cells = ring.capacity();
     for (std::uint64_t step = 0; step < cells; ++step) {
         look_at(ring, map, walk_);
         walk_ = ring.index_of(walk_ + 1);

@@ -46,13 +46,10 @@ class ReturnedFinds {
         std::uint64_t cell;
         std::uint64_t sequence;
     };
-    // Cells that one step of the walk looks at when nothing says that there is something to find.
-    static constexpr std::uint64_t step_cells = 512;
-
     // Walks the whole map; afterwards `next` yields the oldest finds.
     void look_everywhere(SlotRing& ring, ReturnedMap& map);
     // Walks the next few cells, so that whatever a stopped returner left is found in the end.
-    void look_on(SlotRing& ring, ReturnedMap& map);
+    void look_on(SlotRing& ring, ReturnedMap& map, std::uint64_t cells);
     // The oldest find not yet yielded; null when there is none.
     const Find* next();
     // Whether the last walk found more than it could keep: look again when `next` is done.
