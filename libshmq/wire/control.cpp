@@ -13,7 +13,9 @@ namespace {
 // What a peer wrote is repeated to it, but not at any length: the answer must fit a frame.
 std::string clipped(std::string_view text) {
     if (text.size() <= limits::name_max_bytes) return std::string(text);
-    return std::string(text.substr(0, limits::name_max_bytes)) + "...";
+    std::string clipped_text(text.substr(0, limits::name_max_bytes));
+    clipped_text.append("...");
+    return clipped_text;
 }
 
 Failure failure(std::string_view error, Json parameters) {
