@@ -38,6 +38,7 @@ target_compile_options(
             $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
             $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
             $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>
+            $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread>
             $<$<BOOL:${SHMQ_WERROR}>:-Werror>)
 
 if(SHMQ_SANITIZE)
