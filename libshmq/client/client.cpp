@@ -1,6 +1,6 @@
 #include <shmq/client.hpp>
 
-#include "client/cores_fwd.hpp"
+#include "client/cores.hpp"
 #include "client/session.hpp"
 
 namespace shmq {
