@@ -62,6 +62,12 @@
 #ifndef CACHES
 #define CACHES 0
 #endif
+#ifndef PURGES
+#define PURGES 0
+#endif
+#ifndef CONSUMER
+#define CONSUMER Consumer               /* exclusive.pml puts another in its place */
+#endif
 #define M (NP * PER)
 
 /* the word {lap, tag, owner, state}; owner 0 is the supervisor (and nobody) */
@@ -104,12 +110,17 @@ byte  seq[N], id[N];            /* header: sequence (= position), and which mess
 short cnt[N];                   /* header: {lap, tag} counted last, number of failed deliveries */
 short cell[N];                  /* the returned map */
 byte  returns, head, tail;
+byte  prole, crole;                     /* holder of an exclusive role (XP, XC); 0 nobody, 7 the supervisor for the moment */
+byte  readpos;                          /* in the exclusive consumer's record: it may have read what is before this */
+byte  purgepos;                         /* purge: the holder frees what is before this */
+short dropped[NP + 1];                  /* in a producer's record: {messages dropped, the slot it is about to drop + 1} */
 /* ghosts */
+byte  dropm, purgem;
 byte  sentm, delivm, ackm, fails[M + 1], before[M + 1];
 /* 1 dead, 2 stopped for ever */
 byte  dead[NP + NC + 1], reaped, ended, donep;
 byte  dirty;                    /* a bit for each participant: a word has changed since it began to look */
-byte  kills = KILLS, stops = STOPS, exps = EXPS, nacks = NACKS, rejects = REJECTS, extends = EXTENDS, supkills = SUPKILLS, asides = ASIDES, caches = CACHES;
+byte  kills = KILLS, stops = STOPS, exps = EXPS, nacks = NACKS, rejects = REJECTS, extends = EXTENDS, supkills = SUPKILLS, asides = ASIDES, caches = CACHES, purges = PURGES;
 
 #define BIT(m) (1 << ((m) - 1))
 #define PROD(m) (((m) - 1) / PER)
@@ -117,7 +128,8 @@ byte  kills = KILLS, stops = STOPS, exps = EXPS, nacks = NACKS, rejects = REJECT
 #define TOUCH dirty = 255
 #define MINE (1 << (me - 1))
 #define REAPED(p) (reaped & (1 << ((p) - 1)))
-#define DONE (donep == NP && sentm == ackm)
+#define DONE (donep == NP && sentm == (ackm | dropm | purgem))
+#define DROPS(n, k) (((n) << 3) | (k))     /* one word: count, and the slot about to be dropped + 1 */
 #define MAX(a, b) ((a) > (b) -> (a) : (b))
 /* what the word of slot i proves passed: producers go one beyond, consumers look from N - 1 before it */
 #define PASSED(w, i) (ST(w) == FREE -> (LAP(w) - 1) * N + (i) : LAP(w) * N + (i))
@@ -181,7 +193,7 @@ inline deliver(i) {
      before[id[i]] = 0;
 #endif
      delivm = delivm | BIT(id[i])
-  :: else
+  :: else -> assert(TIMES(cnt[i]) > 0)          /* a redelivery says so */
   fi
 }
 
@@ -191,9 +203,18 @@ proctype Producer(byte me) {
   short w;
 #define WIPE t = 0; q = 0; own = 0; w = 0; j = 0; nc = 0; m = 0; cl[0] = 0; cl[BATCH - 1] = 0; donep++; ended++
 
+#ifdef XP
+start: STEP_WHEN(prole == 0 || prole == me, WIPE)
+    prole = me;
+#else
 start: STEP(WIPE)
+#endif
     if
-    :: m > PER -> m = 0; own = 0; t = 0; donep++; ended++; goto gone
+    :: m > PER -> m = 0; own = 0; t = 0; donep++; ended++;
+#ifdef XP
+       prole = 0;
+#endif
+       goto gone
     :: else ->
        dirty = dirty & ~MINE;
        t = MAX(tail, own);
@@ -206,9 +227,17 @@ start: STEP(WIPE)
 look: STEP(WIPE)
     w = W[t % N];
     if
+#ifdef XP
+    :: w == WORD(t / N, 0, 0, FREE) -> w = 0; q = 0; goto store
+#else
     :: w == WORD(t / N, 0, 0, FREE) -> w = 0; goto claim
+#endif
     :: LAP(w) + 1 == t / N && (OCCUPIED(ST(w)) || ST(w) == WRITING) -> w = 0; q = t + 1; goto scan
+#ifdef DROP
+    :: LAP(w) + 1 == t / N && ST(w) == READY -> w = 0; q = t; goto drop
+#else
     :: LAP(w) + 1 == t / N && ST(w) == READY -> w = 0; goto no_room
+#endif
     :: LAP(w) > t / N || (LAP(w) == t / N && ST(w) != FREE) -> t = MAX(t + 1, PASSED(w, t % N) + 1); w = 0; goto look
     :: else -> assert(false)
     fi;
@@ -232,10 +261,51 @@ scan: STEP(WIPE)    /* look before bumping: is there a free slot behind the run 
           goto bump
 #endif
        :: LAP(w) + 1 == q / N && (OCCUPIED(ST(w)) || ST(w) == WRITING) -> w = 0; q++; goto scan
+#ifdef DROP
+       :: LAP(w) + 1 == q / N && ST(w) == READY -> w = 0; goto drop
+#else
        :: LAP(w) + 1 == q / N && ST(w) == READY -> w = 0; goto no_room
+#endif
        :: else -> w = 0; goto look
        fi
     fi END;
+
+#ifdef DROP
+drop: STEP(WIPE)    /* the oldest ready message goes: by lease, so that nobody else has it, and so that a death shows it */
+    w = W[q % N];
+    if
+    :: LAP(w) + 1 == q / N && ST(w) == READY -> W[q % N] = WORD(LAP(w), 1, me, LEASED); TOUCH; w = 0; goto drop_note
+    :: else -> w = 0; q = 0; goto look
+    fi END;
+drop_note: STEP(WIPE)
+#ifdef MUT_DROP_WITHOUT_NOTE
+    goto drop_free
+#else
+    dropped[me] = DROPS(dropped[me] >> 3, q % N + 1); goto drop_free
+#endif
+    END;
+drop_free: STEP(WIPE)
+    w = W[q % N];
+    if
+    :: ST(w) == LEASED && OWN(w) == me ->
+       dropm = dropm | BIT(id[q % N]); W[q % N] = FREED(w); TOUCH; audit_free(q % N); w = 0; goto drop_count
+    :: else -> dropped[me] = DROPS(dropped[me] >> 3, 0); w = 0; q = 0; goto look
+    fi END;
+drop_count: STEP(WIPE)
+    dropped[me] = DROPS((dropped[me] >> 3) + 1, 0); q = 0; goto look END;
+#endif
+
+#ifdef XP
+store: STEP(WIPE)   /* nobody else touches a free slot: a plain store, some time after the look */
+    assert(W[t % N] == WORD(t / N, 0, 0, FREE));
+    seq[t % N] = t; id[t % N] = (me - 1) * PER + m; cnt[t % N] = COUNT(t, 0, 0);
+    W[t % N] = WORD(t / N, 0, 0, READY); TOUCH;
+    audit_claim(t % N);
+    sentm = sentm | BIT((me - 1) * PER + m); m++; own = t + 1;
+    goto store_tail END;
+store_tail: STEP(WIPE)
+    tail = t + 1; t = 0; goto start END;
+#endif
 
 bump: STEP(WIPE)    /* bump the run in order, evaluating each slot afresh */
     w = W[t % N];
@@ -408,7 +478,7 @@ candidate: STEP(WIPE)   /* later, perhaps much later: the slot word decides */
     :: ST(w) == RETURNED && NAMES(v, seq[k], TAG(w)) ->
        i = k; hs = seq[k]; ht = TAG(w) + 1;
        W[k] = WORD(LAP(w), ht, me, LEASED); TOUCH; deliver(k);
-       took = true; w = 0; goto clear
+       took = true; seenr = 255; w = 0; goto clear     /* and look again: returned ones come before new ones */
     :: ST(w) == LEASED && NAMES(v, seq[k], TAG(w)) -> w = 0;
 #ifdef MUT_CLEAR_LEASED
        goto clear
@@ -528,11 +598,23 @@ gone: skip
 }
 
 #define HOLDS(k, p) (OWN(W[k]) == (p) && ST(W[k]) != FREE)
-#define EXPIRED(k) (ST(W[k]) == LEASED && OWN(W[k]) != 0 && dead[OWN(W[k])] == 2)
+/* a producer's lease is a drop: it does not expire, or nobody could tell whether it was counted */
+#ifdef MUT_DROPS_EXPIRE
+#define MAY_EXPIRE(k) (OWN(W[k]) != 0)
+#else
+#define MAY_EXPIRE(k) (OWN(W[k]) > NP)
+#endif
+#define EXPIRED(k) (ST(W[k]) == LEASED && MAY_EXPIRE(k) && dead[OWN(W[k])] == 2)
 #define LEFT(k) (ST(W[k]) == LEASED && OWN(W[k]) == 0)
 #define UNREAPED(p) (dead[p] == 1 && !REAPED(p))
 #define NONE_UNREAPED !(UNREAPED(1) || (NP + NC > 1 && UNREAPED(2)) || (NP + NC > 2 && UNREAPED(3)) || (NP + NC > 3 && UNREAPED(4)))
 #define SUPSTEP if :: atomic { supkills > 0 -> supkills--; k = 0; p = 0; goto watch } :: atomic { true ->
+
+#ifdef DROP
+#define LEASE_OF_CONSUMER(p) ((p) > NP)
+#else
+#define LEASE_OF_CONSUMER(p) true
+#endif
 
 proctype Supervisor() {
   byte p, k, z;
@@ -551,29 +633,63 @@ watch: if
   /* what a predecessor or a reject left with the supervisor */
   :: atomic { LEFT(0) -> k = 0; goto count }
   :: atomic { LEFT(1) -> k = 1; goto count }
-  :: atomic { exps > 0 && ST(W[0]) == LEASED && OWN(W[0]) != 0 -> exps--; EXPIRE(0) }
-  :: atomic { exps > 0 && ST(W[1]) == LEASED && OWN(W[1]) != 0 -> exps--; EXPIRE(1) }
+#if PURGES
+  :: atomic { purges > 0 -> purges--; purgepos = tail; TOUCH }
+  :: atomic { purgepos > 0 && crole == 0 && !DONE -> crole = 7; k = 0; goto purge }     /* nobody holds the role: it does */
+#endif
+  :: atomic { exps > 0 && ST(W[0]) == LEASED && MAY_EXPIRE(0) -> exps--; EXPIRE(0) }
+  :: atomic { exps > 0 && ST(W[1]) == LEASED && MAY_EXPIRE(1) -> exps--; EXPIRE(1) }
   :: atomic { EXPIRED(0) -> EXPIRE(0) }
   :: atomic { EXPIRED(1) -> EXPIRE(1) }
 #if N > 2
   :: atomic { LEFT(2) -> k = 2; goto count }
-  :: atomic { exps > 0 && ST(W[2]) == LEASED && OWN(W[2]) != 0 -> exps--; EXPIRE(2) }
+  :: atomic { exps > 0 && ST(W[2]) == LEASED && MAY_EXPIRE(2) -> exps--; EXPIRE(2) }
   :: atomic { EXPIRED(2) -> EXPIRE(2) }
 #endif
   fi;
 reap: SUPSTEP
     if
-    :: k >= N -> k = 0; returns++; reaped = reaped | (1 << (p - 1)); p = 0; goto watch
+    :: k >= N -> k = 0; returns++;
+#ifdef DROP
+       /* it had freed the slot and not come to count */
+       if
+       :: p <= NP && (dropped[p] & 7) != 0 -> dropped[p] = DROPS((dropped[p] >> 3) + 1, 0)
+       :: else
+       fi;
+#endif
+       if :: prole == p -> prole = 0 :: else fi;
+       if :: crole == p -> crole = 0; readpos = 0 :: else fi;
+       reaped = reaped | (1 << (p - 1)); p = 0; TOUCH; goto watch
     :: else ->
        w = W[k];
        if
+#ifdef DROP
+       :: HOLDS(k, p) && ST(w) == LEASED && p <= NP -> w = 0;
+          dropped[p] = DROPS(dropped[p] >> 3, k + 1); goto finish_drop
+#endif
+#ifdef XC
+       /* the exclusive consumer may have read it: counted and given back like a lease */
+       :: crole == p && ST(w) == READY && LAP(w) * N + k < readpos ->
+#ifdef MUT_MARK_IN_PLACE
+          fails[id[k]]++;
+          if
+          :: COUNTED(cnt[k], seq[k], 1)
+          :: else -> cnt[k] = COUNT(seq[k], 1, TIMES(cnt[k]) + 1)
+          fi;
+          k++; w = 0; goto reap
+#elif defined(MUT_DEATH_FORGETS_READ)
+          k++; w = 0; goto reap
+#else
+          W[k] = WORD(LAP(w), 1, 0, LEASED); TOUCH; w = 0; goto count
+#endif
+#endif
 #ifdef MUT_REAP_FORGETS_SKIPPED
        :: HOLDS(k, p) && ST(w) == WRITING ->
 #else
        :: HOLDS(k, p) && (ST(w) == WRITING || ST(w) == SKIPPED) ->
 #endif
           W[k] = FREED(w); TOUCH; audit_free(k); k++; w = 0; goto reap
-       :: HOLDS(k, p) && ST(w) == LEASED ->
+       :: HOLDS(k, p) && ST(w) == LEASED && LEASE_OF_CONSUMER(p) ->
           W[k] = WORD(LAP(w), TAG(w), 0, LEASED); TOUCH; w = 0; goto count
        :: else -> k++; w = 0; goto reap
        fi
@@ -598,9 +714,33 @@ raise_returns: SUPSTEP
     :: p == 0 -> k = 0; goto watch
     :: else -> k++; goto reap
     fi END;
+#ifdef DROP
+finish_drop: SUPSTEP
+    dropm = dropm | BIT(id[k]); W[k] = FREED(W[k]); TOUCH; audit_free(k); goto reap END;
+#endif
+#if PURGES
+purge: SUPSTEP
+    if
+    :: k >= N -> k = 0; crole = 0; purgepos = 0; TOUCH; goto watch
+    :: else ->
+       w = W[k];
+       if
+       :: ST(w) == READY && LAP(w) * N + k < purgepos -> purgem = purgem | BIT(id[k]); W[k] = FREED(w); TOUCH; audit_free(k)
+       :: else
+       fi;
+       w = 0; k++; goto purge
+    fi END;
+#endif
 finished: atomic {
     /* the books: nothing lost, nothing left but what a stopped process still claims */
-    assert(sentm == ackm);
+    assert(sentm == (ackm | dropm | purgem) && !(ackm & dropm) && !(ackm & purgem));
+#ifdef DROP
+    k = 1; w = 0;
+    do :: k > NP -> break :: else -> w = w + (dropped[k] >> 3); assert((dropped[k] & 7) == 0); k++ od;
+    k = 0;
+    do :: k == M -> break :: else -> w = w - ((dropm >> k) & 1); k++ od;
+    assert(w == 0);                     /* every drop is counted once */
+#endif
     k = 0;
     do
     :: k == N -> break
@@ -618,7 +758,7 @@ init {
     od;
     do
     :: x > NP + NC -> break
-    :: else -> run Consumer(x); x++
+    :: else -> run CONSUMER(x); x++
     od;
     x = 0;
     run Supervisor()
