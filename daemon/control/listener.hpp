@@ -1,0 +1,45 @@
+// The socket and its lock: who listens where, and that only one does.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "base/fd.hpp"
+
+namespace shmq::daemon {
+
+// Where a daemon of this user listens when nobody says otherwise: $SHMQ_SOCKET, /run/shmq/socket
+// for root, $XDG_RUNTIME_DIR/shmq/socket, /tmp/shmq-UID/socket.
+std::string default_socket_path();
+
+// A listening socket, held by `flock` on `<path>.lock` as long as this lives.
+class Listener {
+  public:
+    // What went wrong, for people; empty: it listens. A stale socket file is replaced, a living
+    // daemon's is not: the answer then says who it is.
+    std::string open(const std::string& path);
+    // Takes the socket's file away, if it is still this one's; then lets go of the lock. The lock's
+    // file stays: removing it would let two daemons lock two files of one name.
+    void close();
+
+    Listener() = default;
+    ~Listener() { close(); }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+
+    const std::string& path() const { return path_; }
+    int fd() const { return socket_.get(); }
+
+  private:
+    std::string lock();
+    std::string bind_and_listen();
+
+    std::string path_;
+    Fd lock_;
+    Fd socket_;
+    dev_t device_ = 0;
+    ino_t inode_ = 0;
+};
+
+}  // namespace shmq::daemon

@@ -1,0 +1,300 @@
+#include "daemon/control/methods.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/version.hpp"
+#include "daemon/control/identity.hpp"
+#include "daemon/log.hpp"
+
+namespace shmq::daemon {
+namespace {
+
+constexpr std::string_view service_interface_name = "org.varlink.service";
+constexpr std::string_view service_interface_description =
+    R"varlink(# The Varlink Service Interface is provided by every varlink service. It
+# describes the service and the interfaces it implements.
+interface org.varlink.service
+
+method GetInfo() -> (
+  vendor: string, product: string, version: string, url: string, interfaces: []string)
+method GetInterfaceDescription(interface: string) -> (description: string)
+
+error InterfaceNotFound (interface: string)
+error MethodNotFound (method: string)
+error MethodNotImplemented (method: string)
+error InvalidParameter (parameter: string)
+)varlink";
+
+// The interface that a method's full name begins with.
+std::string_view interface_of(std::string_view method) {
+    const std::size_t dot = method.rfind('.');
+    return dot == std::string_view::npos ? std::string_view{} : method.substr(0, dot);
+}
+
+// Reads the one parameter that most methods have.
+wire::Outcome<std::string> only_name(const wire::Call& call) {
+    std::string name;
+    wire::Members members(call.parameters);
+    members.require("name", name);
+    if (auto failure = members.finish()) return std::unexpected(*failure);
+    return name;
+}
+
+std::optional<wire::Failure> no_parameters(const wire::Call& call) {
+    return wire::Members(call.parameters).finish();
+}
+
+}  // namespace
+
+struct Methods::Entry {
+    std::string_view name;
+    Method method;
+    bool before_hello;
+};
+
+const Methods::Entry* Methods::find(std::string_view method) {
+    static constexpr Entry entries[] = {
+        {wire::method::hello, &Methods::hello, true},
+        {wire::method::create, &Methods::create, false},
+        {wire::method::describe, &Methods::describe, false},
+        {wire::method::list, &Methods::list, false},
+        {wire::method::remove, &Methods::remove, false},
+        {wire::method::purge, &Methods::purge, false},
+        {wire::method::status, &Methods::status, false},
+        {wire::method::attach, &Methods::attach, false},
+        {wire::method::detach, &Methods::detach, false},
+        {wire::method::get_info, &Methods::get_info, true},
+        {wire::method::get_interface_description, &Methods::get_interface_description, true},
+    };
+    for (const Entry& entry : entries) {
+        if (entry.name == method) return &entry;
+    }
+    return nullptr;
+}
+
+wire::Outcome<Reply> Methods::run(Session& session, const wire::Call& call, wire::Frame& frame) {
+    const Entry* entry = find(call.method);
+    if (entry == nullptr) {
+        const std::string_view interface = interface_of(call.method);
+        if (interface == wire::interface_name || interface == service_interface_name) {
+            return std::unexpected(wire::method_not_found(call.method));
+        }
+        return std::unexpected(wire::interface_not_found(interface));
+    }
+    if (call.more || call.upgrade)
+        return std::unexpected(wire::method_not_implemented(call.method));
+    if (!entry->before_hello && session.holder == nullptr) {
+        return std::unexpected(wire::hello_expected());
+    }
+    return (this->*entry->method)(session, call, frame);
+}
+
+wire::Outcome<Reply> Methods::hello(Session& session, const wire::Call& call, wire::Frame& frame) {
+    std::string client_version;
+    std::optional<std::uint32_t> index;
+    wire::Members members(call.parameters);
+    members.require("version", client_version);
+    members.take("pidfd", index);
+    if (session.holder != nullptr) members.refuse("version", "Hello was said already");
+    if (auto failure = members.finish()) return std::unexpected(*failure);
+    if (!wire::versions_agree(version_text(), client_version)) {
+        log().warn("pid {} (uid {}) refused: its version is {}, this is {}", session.caller.pid,
+                   session.caller.uid, log_quoted(client_version), version_text());
+        return std::unexpected(wire::version_mismatch(version_text(), client_version));
+    }
+    Fd pidfd;
+    if (index) {
+        pidfd = frame.take_descriptor(*index);
+        const std::string wrong =
+            pidfd ? check_pidfd(pidfd.get(), session.caller.pid) : "no descriptor of that index";
+        if (!wrong.empty()) return std::unexpected(wire::invalid_parameter("pidfd", wrong));
+    } else {
+        pidfd = open_peer_pidfd(session.socket, session.caller.pid);
+    }
+    Fd doorbell;
+    auto holder = supervisor_.admit(session.caller, std::move(pidfd), doorbell);
+    if (!holder) return std::unexpected(holder.error());
+    session.holder = *holder;
+    Reply reply;
+    reply.parameters = {{"pid", ::getpid()},
+                        {"version", version_text()},
+                        {"segment_version", shm::segment_version},
+                        {"instance", about_.instance},
+                        {"doorbell", 0}};
+    reply.descriptors.push_back(std::move(doorbell));
+    return reply;
+}
+
+wire::Outcome<Reply> Methods::create(Session& session, const wire::Call& call, wire::Frame&) {
+    std::string name;
+    bool if_missing = false;
+    wire::Members members(call.parameters);
+    members.require("name", name);
+    members.take("if_missing", if_missing);
+    const wire::Json* json = members.require_any("options");
+    if (auto failure = members.finish()) return std::unexpected(*failure);
+    const auto options = wire::options_from_json(*json);
+    if (!options) return std::unexpected(options.error());
+    const auto created = registry_.create(session.caller, name, *options, if_missing);
+    if (!created) return std::unexpected(created.error());
+    Reply reply;
+    reply.parameters = {{"queue", wire::to_json(created->queue->describe())},
+                        {"created", created->created}};
+    return reply;
+}
+
+wire::Outcome<Reply> Methods::describe(Session& session, const wire::Call& call, wire::Frame&) {
+    const auto name = only_name(call);
+    if (!name) return std::unexpected(name.error());
+    const auto queue = registry_.find(session.caller, *name, Right::any, Right::any);
+    if (!queue) return std::unexpected(queue.error());
+    Reply reply;
+    reply.parameters = {{"queue", wire::to_json((*queue)->describe())}};
+    return reply;
+}
+
+wire::Outcome<Reply> Methods::list(Session& session, const wire::Call& call, wire::Frame&) {
+    if (auto failure = no_parameters(call)) return std::unexpected(*failure);
+    wire::Json queues = wire::Json::array();
+    for (const auto& queue : registry_.list(session.caller)) {
+        queues.push_back(wire::to_json(queue->describe()));
+    }
+    Reply reply;
+    reply.parameters = {{"queues", std::move(queues)}};
+    return reply;
+}
+
+wire::Outcome<Reply> Methods::remove(Session& session, const wire::Call& call, wire::Frame&) {
+    std::string name;
+    bool force = false;
+    wire::Members members(call.parameters);
+    members.require("name", name);
+    members.take("force", force);
+    if (auto failure = members.finish()) return std::unexpected(*failure);
+    const auto found = registry_.find(session.caller, name, Right::manage, Right::manage);
+    if (!found) return std::unexpected(found.error());
+    const std::shared_ptr<Queue> queue = *found;
+    const std::uint64_t messages = queue->message_count();
+    const std::uint64_t participants = queue->producers + queue->consumers;
+    if (!force && (messages > 0 || participants > 0)) {
+        return std::unexpected(wire::queue_in_use(name, messages, participants));
+    }
+    registry_.remove(queue);
+    supervisor_.forget(*queue);
+    log().info("queue {} removed by uid {} (pid {}): {} messages dropped, {} participants told",
+               name, session.caller.uid, session.caller.pid, messages, participants);
+    Reply reply;
+    reply.parameters = {{"dropped", messages}};
+    return reply;
+}
+
+wire::Outcome<Reply> Methods::purge(Session& session, const wire::Call& call, wire::Frame&) {
+    const auto name = only_name(call);
+    if (!name) return std::unexpected(name.error());
+    const auto queue = registry_.find(session.caller, *name, Right::manage, Right::manage);
+    if (!queue) return std::unexpected(queue.error());
+    if ((*queue)->quarantined()) {
+        return std::unexpected(wire::quarantined(*name, (*queue)->quarantine_reason()));
+    }
+    const std::uint64_t purged = (*queue)->supervise().purge();
+    (*queue)->check_damage("a purge");
+    log().info("queue {} purged by uid {} (pid {}): {} messages", *name, session.caller.uid,
+               session.caller.pid, purged);
+    Reply reply;
+    reply.parameters = {{"purged", purged}};
+    return reply;
+}
+
+wire::Outcome<Reply> Methods::status(Session&, const wire::Call& call, wire::Frame&) {
+    if (auto failure = no_parameters(call)) return std::unexpected(*failure);
+    Reply reply;
+    reply.parameters = {{"pid", ::getpid()},
+                        {"version", version_text()},
+                        {"socket", about_.socket},
+                        {"queues", registry_.size()},
+                        {"sessions", session_count_},
+                        {"uptime", monotonic_now() - about_.started_at},
+                        {"deaths", supervisor_.deaths()},
+                        {"reclaimed", supervisor_.messages_reclaimed()}};
+    return reply;
+}
+
+wire::Outcome<Reply> Methods::attach(Session& session, const wire::Call& call, wire::Frame&) {
+    std::string name;
+    wire::Role role{};
+    std::uint32_t in_flight = 0;
+    wire::Members members(call.parameters);
+    members.require("name", name);
+    wire::require_role(members, "role", role);
+    members.take("in_flight", in_flight);
+    if (in_flight > limits::in_flight_max) {
+        members.refuse("in_flight",
+                       fmt::format("{} is more than {}", in_flight, limits::in_flight_max));
+    }
+    if (auto failure = members.finish()) return std::unexpected(*failure);
+    const Right right = role == wire::Role::producer ? Right::produce : Right::consume;
+    const std::uint32_t rights =
+        role == wire::Role::observer ? Right::consume | Right::manage : std::uint32_t{right};
+    const auto queue = registry_.find(session.caller, name, right, rights);
+    if (!queue) return std::unexpected(queue.error());
+    auto attached = supervisor_.attach(*session.holder, *queue, role, in_flight);
+    if (!attached) return std::unexpected(attached.error());
+    Reply reply;
+    reply.parameters = {{"participant", attached->number},
+                        {"exclusive", attached->exclusive},
+                        {"in_flight", attached->in_flight},
+                        {"ring", 0}};
+    reply.descriptors.push_back(std::move(attached->ring));
+    if (attached->pool) {
+        reply.parameters["pool"] = 1;
+        reply.descriptors.push_back(std::move(attached->pool));
+    }
+    return reply;
+}
+
+wire::Outcome<Reply> Methods::detach(Session& session, const wire::Call& call, wire::Frame&) {
+    std::string name;
+    std::uint32_t number = 0;
+    wire::Members members(call.parameters);
+    members.require("name", name);
+    members.require("participant", number);
+    if (auto failure = members.finish()) return std::unexpected(*failure);
+    // No right is asked: who was let in may leave. The number must be one of this session's.
+    const auto queue = registry_.lookup(name);
+    if (!queue) return std::unexpected(queue.error());
+    const auto detached = supervisor_.detach(*session.holder, *queue, number);
+    if (!detached) return std::unexpected(detached.error());
+    return Reply{};
+}
+
+wire::Outcome<Reply> Methods::get_info(Session&, const wire::Call& call, wire::Frame&) {
+    if (auto failure = no_parameters(call)) return std::unexpected(*failure);
+    Reply reply;
+    reply.parameters = {{"vendor", "shmq"},
+                        {"product", "shmqd"},
+                        {"version", version_text()},
+                        {"url", ""},
+                        {"interfaces", {service_interface_name, wire::interface_name}}};
+    return reply;
+}
+
+wire::Outcome<Reply> Methods::get_interface_description(Session&, const wire::Call& call,
+                                                        wire::Frame&) {
+    std::string interface;
+    wire::Members members(call.parameters);
+    members.require("interface", interface);
+    if (auto failure = members.finish()) return std::unexpected(*failure);
+    std::string_view description;
+    if (interface == wire::interface_name) description = wire::interface_description;
+    if (interface == service_interface_name) description = service_interface_description;
+    if (description.empty()) return std::unexpected(wire::interface_not_found(interface));
+    Reply reply;
+    reply.parameters = {{"description", description}};
+    return reply;
+}
+
+}  // namespace shmq::daemon

@@ -1,0 +1,71 @@
+// The methods of docs/control_protocol.md: from a call of a session to its answer.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "daemon/registry.hpp"
+#include "daemon/supervisor.hpp"
+#include "wire/channel.hpp"
+#include "wire/control.hpp"
+
+namespace shmq::daemon {
+
+// What the daemon tells of itself.
+struct About {
+    std::string socket;
+    std::string instance;  // tells one daemon's life from the next
+    Nanoseconds started_at = 0;
+};
+
+// What methods know of the session that calls.
+struct Session {
+    Caller caller;
+    int socket = -1;
+    Holder* holder = nullptr;  // null until Hello
+};
+
+struct Reply {
+    wire::Json parameters = wire::Json::object();
+    std::vector<Fd> descriptors;
+};
+
+class Methods {
+  public:
+    Methods(Registry& registry, Supervisor& supervisor, const std::size_t& session_count,
+            const About& about)
+        : registry_(registry),
+          supervisor_(supervisor),
+          session_count_(session_count),
+          about_(about) {}
+
+    // Runs one call. `frame`: the descriptors that came with it; what nobody takes is closed with
+    // it.
+    wire::Outcome<Reply> run(Session& session, const wire::Call& call, wire::Frame& frame);
+
+  private:
+    using Method = wire::Outcome<Reply> (Methods::*)(Session&, const wire::Call&, wire::Frame&);
+    struct Entry;
+    static const Entry* find(std::string_view method);
+
+    wire::Outcome<Reply> hello(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> create(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> describe(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> list(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> remove(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> purge(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> status(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> attach(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> detach(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> get_info(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> get_interface_description(Session& session, const wire::Call& call,
+                                                   wire::Frame& frame);
+
+    Registry& registry_;
+    Supervisor& supervisor_;
+    const std::size_t& session_count_;
+    const About& about_;
+};
+
+}  // namespace shmq::daemon

@@ -1,0 +1,207 @@
+#include "daemon/daemon.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "base/check.hpp"
+#include "base/version.hpp"
+#include "daemon/accounts.hpp"
+#include "daemon/control/server.hpp"
+#include "daemon/log.hpp"
+#include "daemon/registry.hpp"
+#include "daemon/supervisor.hpp"
+#include "daemon/timers.hpp"
+
+namespace shmq::daemon {
+namespace {
+
+// Each session takes three descriptors, each queue two. The soft limit of 1024 is for programs that
+// use select().
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        log().warn("the limit of descriptors stays low: {}", std::strerror(errno));
+    }
+}
+
+// Blocked, so that they are read from a descriptor like everything else. A reader of the log that
+// goes away (SIGPIPE) must not take the daemon along.
+Fd open_signals() {
+    ::signal(SIGPIPE, SIG_IGN);
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP})
+        ::sigaddset(&set, number);
+    if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return {};
+    return Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+}  // namespace
+
+// In the order in which they are built. Each knows only those above it, so that destruction, from
+// below, finds every one of them without users; their destructors check that they are empty.
+struct Daemon::Parts {
+    Parts(const Options& options, std::unique_ptr<Io> loop)
+        : io(std::move(loop)),
+          accounts(options.quotas),
+          registry(accounts),
+          supervisor(*io, timers),
+          methods(registry, supervisor, session_count, about),
+          server(*io, timers, accounts, supervisor, methods, session_count,
+                 options.frame_time_max_ns) {}
+
+    Listener listener;
+    std::unique_ptr<Io> io;
+    Timers timers;
+    Accounts accounts;
+    Registry registry;
+    Supervisor supervisor;
+    std::size_t session_count = 0;
+    About about;
+    Methods methods;
+    Server server;
+    Fd signals;
+    Source signal_source;
+    Source stop_source;
+    Timer idle_timer;
+    bool stopping = false;
+};
+
+Daemon::Daemon(Options options)
+    : options_(std::move(options)), stop_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (options_.socket.empty()) options_.socket = default_socket_path();
+}
+
+Daemon::~Daemon() {
+    if (parts_ != nullptr) shut_down();
+}
+
+const char* Daemon::loop_name() const {
+    SHMQ_CHECK(parts_ != nullptr);
+    return parts_->io->name();
+}
+
+bool Daemon::start() {
+    SHMQ_CHECK(parts_ == nullptr);
+    raise_descriptor_limit();
+    std::string refusal;
+    auto io = Io::create(options_.io, refusal);
+    if (io == nullptr || !stop_event_) {
+        problem_ = io == nullptr ? "no event loop: " + refusal : "no descriptor for stopping";
+        return false;
+    }
+    auto parts = std::make_unique<Parts>(options_, std::move(io));
+    problem_ = parts->listener.open(options_.socket);
+    if (!problem_.empty()) return false;
+    parts_ = std::move(parts);
+    parts_->about.socket = options_.socket;
+    parts_->about.instance = random_identity().text();
+    parts_->about.started_at = monotonic_now();
+    if (!watch_controls()) {
+        problem_ = fmt::format("signals: {}", std::strerror(errno));
+        shut_down();
+        return false;
+    }
+    parts_->server.start(parts_->listener);
+    log().info("shmqd {} (pid {}) listens on {}, loop {}{}", version_text(), ::getpid(),
+               options_.socket, parts_->io->name(), refusal.empty() ? "" : " because " + refusal);
+    return true;
+}
+
+bool Daemon::watch_controls() {
+    Parts& parts = *parts_;
+    parts.io->watch(parts.stop_source, stop_event_.get(), POLLIN, Priority::signal,
+                    [&parts](unsigned) {
+                        log().info("told to stop");
+                        parts.stopping = true;
+                        return Progress::drained;
+                    });
+    if (!options_.handle_signals) return true;
+    parts.signals = open_signals();
+    if (!parts.signals) return false;
+    parts.io->watch(parts.signal_source, parts.signals.get(), POLLIN, Priority::signal,
+                    [this](unsigned) { return on_signal(); });
+    return true;
+}
+
+Progress Daemon::on_signal() {
+    signalfd_siginfo info{};
+    if (::read(parts_->signals.get(), &info, sizeof(info)) != sizeof(info)) {
+        return Progress::drained;
+    }
+    const int number = static_cast<int>(info.ssi_signo);
+    if (number == SIGHUP) {
+        log().info("SIGHUP from pid {} ignored: there is nothing to load anew", info.ssi_pid);
+    } else {
+        log().info("SIG{} from pid {}: ending", ::sigabbrev_np(number), info.ssi_pid);
+        parts_->stopping = true;
+    }
+    return Progress::more;
+}
+
+int Daemon::run() {
+    if (parts_ == nullptr && !start()) {
+        log().error("{}", problem_);
+        return 1;
+    }
+    Parts& parts = *parts_;
+    while (!parts.stopping) {
+        watch_idleness();
+        parts.io->round(parts.timers.next());
+        parts.timers.run_due(monotonic_now());
+        parts.server.bury();
+    }
+    shut_down();
+    return 0;
+}
+
+void Daemon::watch_idleness() {
+    Parts& parts = *parts_;
+    const bool idle = parts.session_count == 0 && parts.registry.size() == 0;
+    if (options_.idle_exit_ns == 0 || idle == parts.idle_timer.armed()) return;
+    if (!idle) return parts.timers.disarm(parts.idle_timer);
+    parts.timers.arm(parts.idle_timer, deadline_after(monotonic_now(), options_.idle_exit_ns),
+                     [&parts] {
+                         log().info("idle, without queues: ending");
+                         parts.stopping = true;
+                     });
+}
+
+void Daemon::stop() {
+    const std::uint64_t one = 1;
+    // Full means that it was told already.
+    if (::write(stop_event_.get(), &one, sizeof(one)) < 0) SHMQ_CHECK(errno == EAGAIN);
+}
+
+// The socket and its lock go last: until then nobody else can take them for free.
+void Daemon::shut_down() {
+    Parts& parts = *parts_;
+    if (parts.registry.size() > 0) {
+        log().warn("ends with {} queues: their messages last as long as their users do",
+                   parts.registry.size());
+    }
+    parts.server.stop();
+    parts.supervisor.release_all();
+    parts.registry.release_all();
+    parts.timers.disarm(parts.idle_timer);
+    SHMQ_CHECK(parts.timers.armed_count() == 0);
+    parts.io->forget(parts.signal_source);
+    parts.io->forget(parts.stop_source);
+    SHMQ_CHECK(parts.io->watched_count() == 0);
+    parts.listener.close();
+    log().info("shmqd (pid {}) ended", ::getpid());
+    parts_.reset();
+}
+
+}  // namespace shmq::daemon

@@ -1,0 +1,51 @@
+// The daemon as a whole: builds its parts in order, runs them in one thread, takes them down in
+// reverse. Tests run one in a thread of theirs.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/fd.hpp"
+#include "daemon/io/io.hpp"
+#include "daemon/options.hpp"
+
+namespace shmq::daemon {
+
+class Daemon {
+  public:
+    explicit Daemon(Options options);
+    // REQUIRES: run() has returned, or was never called.
+    ~Daemon();
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
+
+    // Takes the socket and listens. False: it cannot, `problem()` says why. Clients may connect as
+    // soon as this returns; they are answered when run() runs.
+    bool start();
+    const std::string& problem() const { return problem_; }
+    // Runs until stop(), SIGTERM, SIGINT, or --idle-exit; starts first where that was not done.
+    // The exit status of the process: 0, or 1 where it could not start.
+    int run();
+    // Makes run() return. From any thread, before or during run().
+    void stop();
+
+    // The socket it listens on.
+    const std::string& socket() const { return options_.socket; }
+    // "io_uring" or "epoll", once started.
+    const char* loop_name() const;
+
+  private:
+    struct Parts;
+
+    bool watch_controls();
+    Progress on_signal();
+    void watch_idleness();
+    void shut_down();
+
+    Options options_;
+    std::string problem_;
+    Fd stop_event_;
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace shmq::daemon

@@ -1,0 +1,130 @@
+#include "daemon/options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
+#include <iostream>
+#include <utility>
+#include <vector>
+
+#include "base/version.hpp"
+
+namespace shmq::daemon {
+namespace {
+
+constexpr int exit_wrong_usage = 2;
+
+struct Unit {
+    std::string_view name;
+    double factor;
+};
+
+// A non-negative number and one of `units`, as a whole number below `limit`.
+std::optional<double> parse_with_unit(std::string_view text, const std::vector<Unit>& units,
+                                      double limit) {
+    double number = 0;
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+    if (error != std::errc{} || !std::isfinite(number) || std::signbit(number)) return {};
+    const std::string_view name(end, static_cast<std::size_t>(text.data() + text.size() - end));
+    for (const Unit& unit : units) {
+        if (unit.name != name) continue;
+        const double value = std::floor(number * unit.factor);
+        // Rounding a small amount to nothing would turn it into "never" or "default".
+        if (value >= limit || (value == 0 && number > 0)) return {};
+        return value;
+    }
+    return {};
+}
+
+// A text option whose value `parse` must accept.
+template <typename Value, typename Parse>
+void add_parsed(CLI::App& app, const std::string& name, Value& value, Parse parse,
+                const std::string& help, const std::string& type, const std::string& example) {
+    app.add_option_function<std::string>(
+           name,
+           [&value, parse, name, example](const std::string& text) {
+               const auto parsed = parse(text);
+               if (!parsed) {
+                   throw CLI::ValidationError(name,
+                                              "\"" + text + "\" is not one; write " + example);
+               }
+               value = *parsed;
+           },
+           help)
+        ->type_name(type);
+}
+
+void describe(CLI::App& app, Options& options) {
+    app.set_version_flag("--version", std::string("shmqd ") + version_text());
+    app.add_option("--socket", options.socket,
+                   "Socket to listen on; default $SHMQ_SOCKET, else /run/shmq/socket for root, "
+                   "else $XDG_RUNTIME_DIR/shmq/socket, else /tmp/shmq-UID/socket")
+        ->type_name("PATH")
+        ->check([](const std::string& path) {
+            return path.empty() ? std::string("the path is empty") : std::string();
+        });
+    add_parsed(app, "--idle-exit", options.idle_exit_ns, parse_duration,
+               "End this long after the last session if no queue is held; 0: never (default)",
+               "DURATION", "60s, 5m or 0");
+    app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error or off")
+        ->type_name("LEVEL")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
+    app.add_option("--uid-queues", options.quotas.queues, "Queues that one uid may own")
+        ->type_name("N")
+        ->capture_default_str();
+    app.add_option("--uid-sessions", options.quotas.sessions, "Connections that one uid may have")
+        ->type_name("N")
+        ->capture_default_str();
+    add_parsed(app, "--uid-memory", options.quotas.memory_bytes, parse_size,
+               "Memory that the queues of one uid may take, rings and pools together; default 4T",
+               "SIZE", "512M or 4G");
+    app.add_option_function<std::string>(
+           "--io",
+           [&options](const std::string& name) {
+               options.io = name == "uring"   ? IoChoice::uring
+                            : name == "epoll" ? IoChoice::epoll
+                                              : IoChoice::automatic;
+           },
+           "auto (io_uring, else epoll), uring or epoll; default auto")
+        ->type_name("LOOP")
+        ->check(CLI::IsMember({"auto", "uring", "epoll"}));
+}
+
+}  // namespace
+
+std::optional<Nanoseconds> parse_duration(std::string_view text) {
+    static const std::vector<Unit> units = {{"", 1e9},  {"ns", 1},   {"us", 1e3},   {"ms", 1e6},
+                                            {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}};
+    const auto value = parse_with_unit(text, units, 0x1p63);
+    if (!value) return {};
+    return static_cast<Nanoseconds>(*value);
+}
+
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+    static const std::vector<Unit> units = {
+        {"", 1},         {"B", 1},       {"K", 0x1p10},   {"KB", 0x1p10}, {"KiB", 0x1p10},
+        {"M", 0x1p20},   {"MB", 0x1p20}, {"MiB", 0x1p20}, {"G", 0x1p30},  {"GB", 0x1p30},
+        {"GiB", 0x1p30}, {"T", 0x1p40},  {"TB", 0x1p40},  {"TiB", 0x1p40}};
+    const auto value = parse_with_unit(text, units, 0x1p64);
+    if (!value) return {};
+    return static_cast<std::uint64_t>(*value);
+}
+
+ParsedOptions parse_options(int argument_count, const char* const* arguments) {
+    ParsedOptions parsed;
+    CLI::App app(
+        "shmqd: creates shared-memory queues, hands them out, and gives back what the dead "
+        "held.");
+    describe(app, parsed.options);
+    try {
+        app.parse(argument_count, arguments);
+    } catch (const CLI::ParseError& error) {
+        const int status = app.exit(error, std::cout, std::cerr);
+        parsed.exit_status = status == 0 ? 0 : exit_wrong_usage;
+    }
+    return parsed;
+}
+
+}  // namespace shmq::daemon

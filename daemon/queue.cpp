@@ -1,0 +1,96 @@
+#include "daemon/queue.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "daemon/log.hpp"
+#include "shm/audit.hpp"
+
+namespace shmq::daemon {
+
+Queue::Queue(Settings settings, std::unique_ptr<shm::Segment> segment)
+    : settings_(std::move(settings)), segment_(std::move(segment)), supervise_(*segment_) {
+    supervise_.share_in_flight(settings_.in_flight);
+}
+
+std::uint64_t Queue::memory_bytes() const {
+    return segment_->geometry().segment_bytes + segment_->geometry().pool_bytes;
+}
+
+wire::Options Queue::options() const {
+    const shm::Geometry& geometry = segment_->geometry();
+    const shm::Shape& shape = geometry.shape;
+    wire::Options options;
+    options.capacity = shape.capacity;
+    options.slot_size = shape.slot_size;
+    options.max_message = shape.max_message;
+    options.pool = shape.pool_bytes;
+    options.overflow = static_cast<wire::Overflow>(shape.overflow);
+    options.lease_ns = shape.lease_ns;
+    options.in_flight = settings_.in_flight;
+    options.mode = settings_.ownership.mode;
+    options.group = settings_.ownership.group;
+    options.exclusive_producer = geometry.has(shm::exclusive_producer);
+    options.exclusive_consumer = geometry.has(shm::exclusive_consumer);
+    options.exact_timestamps = geometry.has(shm::exact_timestamps);
+    return options;
+}
+
+wire::Queue Queue::describe() const {
+    const shm::StateCounts states = shm::count_states(*segment_);
+    const shm::TotalCounts totals = shm::count_totals(*segment_);
+    wire::Queue queue;
+    queue.name = settings_.name;
+    queue.identity = settings_.identity;
+    queue.options = options();
+    queue.owner = settings_.ownership.owner;
+    queue.group = settings_.ownership.group;
+    queue.quarantined = quarantined();
+    queue.ready = states.ready;
+    queue.leased = states.leased + states.deciding;
+    queue.returned = states.returned;
+    queue.sent = totals.sent;
+    queue.sent_bytes = totals.sent_bytes;
+    queue.delivered = totals.delivered;
+    queue.acked = totals.acked;
+    queue.redelivered = totals.redelivered;
+    queue.dropped = totals.dropped_oldest + totals.dropped_rejected + totals.dropped_damaged;
+    queue.dropped_oldest = totals.dropped_oldest;
+    queue.dropped_rejected = totals.dropped_rejected;
+    queue.dropped_damaged = totals.dropped_damaged;
+    queue.purged = totals.purged;
+    queue.expired = totals.expired;
+    queue.reclaimed = totals.reclaimed_leases;
+    queue.producers = producers;
+    queue.consumers = consumers;
+    queue.memory_bytes = memory_bytes();
+    return queue;
+}
+
+std::uint64_t Queue::message_count() const {
+    const shm::StateCounts states = shm::count_states(*segment_);
+    return states.ready + states.leased + states.deciding + states.returned;
+}
+
+void Queue::check_damage(std::string_view during) {
+    if (quarantined() || !supervise_.damaged()) return;
+    quarantine_reason_ = fmt::format("its memory contradicts itself, found during {}", during);
+    supervise_.close(shm::QueueStatus::quarantined);
+    log().error("queue {} quarantined: {}; nothing goes in or out, remove it with force", name(),
+                quarantine_reason_);
+}
+
+// While consumers say that they hold nothing, a quarter of the lease is often enough. That saves
+// wake-ups and is no more: they may be stopped before they say so, and a lease runs all the same.
+Nanoseconds Queue::sweep_interval() const {
+    const Nanoseconds interval = supervise_.sweep_interval();
+    for (const shm::ParticipantView& participant : shm::list_participants(*segment_)) {
+        if (participant.role == shm::Role::consumer && participant.in_flight != 0) return interval;
+    }
+    const auto quarter = static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns / 4);
+    return std::max(interval, quarter);
+}
+
+}  // namespace shmq::daemon

@@ -1,0 +1,65 @@
+// One queue as the daemon knows it: its segment, its supervisor's verbs, who owns it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "daemon/rights.hpp"
+#include "daemon/timers.hpp"
+#include "shm/segment.hpp"
+#include "shm/supervise.hpp"
+#include "wire/control.hpp"
+
+namespace shmq::daemon {
+
+class Queue {
+  public:
+    struct Settings {
+        std::string name;
+        std::string identity;  // 32 hexadecimal digits; peers could change the segment's copy
+        wire::Ownership ownership{};
+        std::uint32_t in_flight = 0;  // unacked messages that a consumer may hold
+    };
+
+    Queue(Settings settings, std::unique_ptr<shm::Segment> segment);
+
+    const std::string& name() const { return settings_.name; }
+    const wire::Ownership& ownership() const { return settings_.ownership; }
+    std::uint32_t in_flight() const { return settings_.in_flight; }
+    std::uint64_t memory_bytes() const;
+    // As in force: no zeros, nothing unsaid.
+    wire::Options options() const;
+    // With counts and totals as of now: walks the ring.
+    wire::Queue describe() const;
+    // Ready, leased and returned ones: walks the ring.
+    std::uint64_t message_count() const;
+
+    shm::Segment& segment() { return *segment_; }
+    const shm::Segment& segment() const { return *segment_; }
+    shm::Supervise& supervise() { return supervise_; }
+
+    // Takes the queue out of service, for ever, if its memory was found to contradict itself. Users
+    // and sleepers are told. To be called after each verb of supervise(); `during` names it.
+    void check_damage(std::string_view during);
+    bool quarantined() const { return !quarantine_reason_.empty(); }
+    const std::string& quarantine_reason() const { return quarantine_reason_; }
+
+    // The supervisor's books, which no peer can write.
+    std::uint32_t producers = 0;  // numbers given out and not yet free
+    std::uint32_t consumers = 0;
+    bool removed = false;  // by the registry: nobody finds it any more
+    // Until the next look for leases that ran out.
+    Nanoseconds sweep_interval() const;
+    Timer sweep_timer;
+    Nanoseconds sweep_not_before = 0;
+
+  private:
+    Settings settings_;
+    std::unique_ptr<shm::Segment> segment_;
+    shm::Supervise supervise_;
+    std::string quarantine_reason_;
+};
+
+}  // namespace shmq::daemon

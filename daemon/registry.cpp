@@ -1,0 +1,238 @@
+#include "daemon/registry.hpp"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/check.hpp"
+#include "daemon/log.hpp"
+
+namespace shmq::daemon {
+namespace {
+
+constexpr std::uint32_t mode_default = 0700;
+constexpr std::uint32_t mode_max = 0777;
+
+// A shape as the options ask; what they leave open has its default.
+shm::Shape shape_of(const wire::Options& options) {
+    shm::Shape shape{};
+    shape.capacity = options.capacity;
+    shape.max_message = options.max_message;
+    shape.pool_bytes = options.pool;
+    shape.lease_ns = options.lease_ns;
+    shape.slot_size = options.slot_size;
+    shape.overflow = static_cast<std::uint32_t>(options.overflow.value_or(wire::Overflow::block));
+    if (options.exclusive_producer.value_or(false)) shape.flags |= shm::exclusive_producer;
+    if (options.exclusive_consumer.value_or(false)) shape.flags |= shm::exclusive_consumer;
+    if (options.exact_timestamps.value_or(false)) shape.flags |= shm::exact_timestamps;
+    return shm::with_defaults(shape);
+}
+
+// The option that a complaint of check_shape begins with, as callers name it.
+std::string parameter_of(const std::string& complaint) {
+    std::string word = complaint.substr(0, complaint.find(' '));
+    for (const std::string_view suffix : {"_bytes", "_ns"}) {
+        if (word.ends_with(suffix)) word.resize(word.size() - suffix.size());
+    }
+    for (const std::string_view known : {"capacity", "slot_size", "max_message", "pool", "overflow",
+                                         "lease", "exclusive_consumer", "exclusive_producer"}) {
+        if (word == known) return "options." + word;
+    }
+    return "options";
+}
+
+std::optional<wire::Failure> check_options(const Caller& caller, const wire::Options& options) {
+    if (options.mode.value_or(0) > mode_max) {
+        return wire::invalid_parameter(
+            "options.mode", fmt::format("{:#o} has more than three octal digits", *options.mode));
+    }
+    if (options.in_flight > limits::in_flight_max) {
+        return wire::invalid_parameter(
+            "options.in_flight",
+            fmt::format("{} is more than {}", options.in_flight, limits::in_flight_max));
+    }
+    // As with files: else anybody could open a queue's group rights to a group of strangers.
+    if (options.group && !caller.may_all() && !caller.in_group(*options.group)) {
+        return wire::invalid_parameter(
+            "options.group", fmt::format("uid {} is not in group {}", caller.uid, *options.group));
+    }
+    if (const std::string complaint = shm::check_shape(shape_of(options)); !complaint.empty()) {
+        return wire::invalid_parameter(parameter_of(complaint), complaint);
+    }
+    return {};
+}
+
+std::string text_of(bool value) {
+    return value ? "true" : "false";
+}
+std::string text_of(std::uint64_t value) {
+    return std::to_string(value);
+}
+std::string text_of(wire::Overflow value) {
+    return std::string(wire::overflow_token(value));
+}
+
+// The first option said in `wanted` that the queue has otherwise.
+std::optional<wire::Failure> first_difference(const Queue& queue, const wire::Options& wanted) {
+    const wire::Options present = queue.options();
+    std::optional<wire::Failure> difference;
+    const auto compare = [&](std::string_view field, bool said, auto has, auto wants) {
+        if (difference || !said || has == wants) return;
+        difference = wire::queue_exists(queue.name(), field, text_of(has), text_of(wants));
+    };
+    const auto compare_number = [&](std::string_view field, std::uint64_t has,
+                                    std::uint64_t wants) {
+        compare(field, wants != 0, has, wants);
+    };
+    const auto compare_flag = [&](std::string_view field, std::optional<bool> has,
+                                  std::optional<bool> wants) {
+        compare(field, wants.has_value(), has.value_or(false), wants.value_or(false));
+    };
+    compare_number("capacity", present.capacity, wanted.capacity);
+    compare_number("slot_size", present.slot_size, wanted.slot_size);
+    compare_number("max_message", present.max_message, wanted.max_message);
+    compare_number("pool", present.pool, wanted.pool);
+    compare("overflow", wanted.overflow.has_value(), *present.overflow,
+            wanted.overflow.value_or(wire::Overflow::block));
+    compare_number("lease", present.lease_ns, wanted.lease_ns);
+    compare_number("in_flight", present.in_flight, wanted.in_flight);
+    if (!difference && wanted.mode && wanted.mode != present.mode) {
+        difference = wire::queue_exists(queue.name(), "mode", fmt::format("{:04o}", *present.mode),
+                                        fmt::format("{:04o}", *wanted.mode));
+    }
+    compare("group", wanted.group.has_value(), std::uint64_t{*present.group},
+            std::uint64_t{wanted.group.value_or(0)});
+    compare_flag("exclusive_producer", present.exclusive_producer, wanted.exclusive_producer);
+    compare_flag("exclusive_consumer", present.exclusive_consumer, wanted.exclusive_consumer);
+    compare_flag("exact_timestamps", present.exact_timestamps, wanted.exact_timestamps);
+    return difference;
+}
+
+}  // namespace
+
+RandomIdentity random_identity() {
+    RandomIdentity identity{};
+    // Up to 256 bytes come whole or, before the system has any randomness, not at all.
+    SHMQ_CHECK(::getrandom(identity.bytes, sizeof(identity.bytes), 0) ==
+               static_cast<ssize_t>(sizeof(identity.bytes)));
+    return identity;
+}
+
+std::string RandomIdentity::text() const {
+    std::string digits;
+    for (const std::uint8_t byte : bytes)
+        digits += fmt::format("{:02x}", byte);
+    return digits;
+}
+
+Registry::~Registry() {
+    SHMQ_CHECK(queues_.empty());
+}
+
+wire::Outcome<Registry::Created> Registry::create(const Caller& caller, const std::string& name,
+                                                  const wire::Options& options, bool if_missing) {
+    if (const std::string reason = wire::check_name(name); !reason.empty()) {
+        return std::unexpected(wire::invalid_name(name, reason));
+    }
+    if (auto failure = check_options(caller, options)) return std::unexpected(*failure);
+    const auto found = queues_.find(name);
+    if (found == queues_.end()) {
+        auto made = make(caller, name, options);
+        if (!made) return std::unexpected(made.error());
+        return Created{std::move(*made), true};
+    }
+    if (!if_missing) return std::unexpected(wire::queue_exists(name));
+    auto present = find(caller, name, Right::any, Right::any);
+    if (!present) return std::unexpected(present.error());
+    if (auto difference = first_difference(**present, options)) {
+        return std::unexpected(*difference);
+    }
+    return Created{std::move(*present), false};
+}
+
+wire::Outcome<std::shared_ptr<Queue>> Registry::make(const Caller& caller, const std::string& name,
+                                                     const wire::Options& options) {
+    const shm::Shape shape = shape_of(options);
+    const std::optional<shm::Geometry> geometry = shm::plan(shape);
+    SHMQ_CHECK(geometry.has_value());
+    const std::uint64_t memory_bytes = geometry->segment_bytes + geometry->pool_bytes;
+    if (auto failure = accounts_.charge_queue(caller.uid, memory_bytes)) {
+        log().warn("queue {} refused: quota of uid {} (pid {})", name, caller.uid, caller.pid);
+        return std::unexpected(*failure);
+    }
+    shm::AttachFailure failure;
+    const RandomIdentity identity = random_identity();
+    auto segment = shm::Segment::create(shape, identity.bytes, failure);
+    if (segment == nullptr) {
+        accounts_.release_queue(caller.uid, memory_bytes);
+        log().error("queue {} (uid {}): no segment of {} bytes: {}", name, caller.uid, memory_bytes,
+                    failure.detail);
+        return std::unexpected(
+            wire::system_error("create segment", failure.os_error, failure.detail));
+    }
+    Queue::Settings settings;
+    settings.name = name;
+    settings.identity = identity.text();
+    settings.ownership = {.owner = caller.uid,
+                          .group = options.group.value_or(caller.gid),
+                          .mode = options.mode.value_or(mode_default)};
+    settings.in_flight = options.in_flight != 0 ? options.in_flight : limits::in_flight_default;
+    auto queue = std::make_shared<Queue>(std::move(settings), std::move(segment));
+    SHMQ_CHECK(queue->memory_bytes() == memory_bytes);
+    queues_.emplace(name, queue);
+    log().info("queue {} created by uid {} (pid {}): {} slots of {} bytes, at most {} bytes in all",
+               name, caller.uid, caller.pid, shape.capacity, shape.slot_size, memory_bytes);
+    return queue;
+}
+
+wire::Outcome<std::shared_ptr<Queue>> Registry::lookup(const std::string& name) const {
+    if (const std::string reason = wire::check_name(name); !reason.empty()) {
+        return std::unexpected(wire::invalid_name(name, reason));
+    }
+    const auto found = queues_.find(name);
+    if (found == queues_.end()) return std::unexpected(wire::queue_not_found(name));
+    return found->second;
+}
+
+wire::Outcome<std::shared_ptr<Queue>> Registry::find(const Caller& caller, const std::string& name,
+                                                     Right right, std::uint32_t rights) const {
+    auto found = lookup(name);
+    if (!found) return found;
+    const wire::Ownership& ownership = (*found)->ownership();
+    if (!may(caller, ownership, rights)) {
+        log().warn("uid {} (pid {}) may not {} queue {}: owner {}, group {}, mode {:04o}",
+                   caller.uid, caller.pid, right == Right::any ? "see" : right_name(right), name,
+                   ownership.owner, ownership.group, ownership.mode);
+        return std::unexpected(
+            wire::permission_denied(name, right_name(right), caller.uid, ownership));
+    }
+    return found;
+}
+
+std::vector<std::shared_ptr<Queue>> Registry::list(const Caller& caller) const {
+    std::vector<std::shared_ptr<Queue>> visible;
+    for (const auto& [name, queue] : queues_) {
+        if (may(caller, queue->ownership(), Right::any)) visible.push_back(queue);
+    }
+    return visible;
+}
+
+void Registry::remove(const std::shared_ptr<Queue>& queue) {
+    const auto found = queues_.find(queue->name());
+    SHMQ_CHECK(found != queues_.end() && found->second == queue);
+    queue->removed = true;
+    queue->supervise().close(shm::QueueStatus::removed);
+    accounts_.release_queue(queue->ownership().owner, queue->memory_bytes());
+    queues_.erase(found);
+}
+
+void Registry::release_all() {
+    for (const auto& [name, queue] : queues_) {
+        accounts_.release_queue(queue->ownership().owner, queue->memory_bytes());
+    }
+    queues_.clear();
+}
+
+}  // namespace shmq::daemon

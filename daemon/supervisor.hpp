@@ -1,0 +1,117 @@
+// Who holds what, and what becomes of it. One Holder a session that said Hello: its process, by
+// pidfd, and the participants it was given. Nothing else in shmq cleans up after anybody.
+//
+//   process ends             everything its participants held is given back, at once
+//   session hangs up         their leases are given back; the rest waits for the process's end
+//   queue removed            its participants are forgotten; there is nothing left to give back
+//
+// What happens to a queue's memory is shm::Supervise's; when, is decided here.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "daemon/io/io.hpp"
+#include "daemon/queue.hpp"
+#include "daemon/rights.hpp"
+#include "daemon/timers.hpp"
+#include "wire/control.hpp"
+
+namespace shmq::daemon {
+
+// A number given out. Observers have none: they hold nothing that could be given back.
+struct Participant {
+    std::shared_ptr<Queue> queue;
+    std::uint16_t number = 0;
+    wire::Role role = wire::Role::producer;
+};
+
+class Holder {
+  public:
+    const Caller& caller() const { return caller_; }
+    bool dead() const { return dead_; }
+
+  private:
+    friend class Supervisor;
+    Caller caller_;
+    std::string executable_;
+    Fd pidfd_;     // invalid: the kernel would not give one; such a holder may attach nothing
+    Fd doorbell_;  // eventfd
+    Source death_;
+    Source ring_;
+    Timer grace_;
+    std::vector<Participant> participants_;
+    shm::Reclaimed given_back_;                 // since it hung up or died
+    std::set<std::shared_ptr<Queue>> touched_;  // queues where that was, once it is dead
+    bool connected_ = true;
+    bool dead_ = false;
+    std::list<std::unique_ptr<Holder>>::iterator place_;
+};
+
+class Supervisor {
+  public:
+    Supervisor(Io& io, Timers& timers) : io_(io), timers_(timers) {}
+    ~Supervisor();
+    Supervisor(const Supervisor&) = delete;
+    Supervisor& operator=(const Supervisor&) = delete;
+
+    // A session has said who it is. `doorbell`: what the peer rings. Lives until hang_up, and
+    // longer where its participants do.
+    wire::Outcome<Holder*> admit(const Caller& caller, Fd pidfd, Fd& doorbell);
+    // The session is over; the holder is the supervisor's alone from here.
+    void hang_up(Holder& holder);
+
+    struct Attached {
+        std::uint16_t number = 0;
+        bool exclusive = false;
+        std::uint32_t in_flight = 0;
+        Fd ring;
+        Fd pool;  // invalid: no pool
+    };
+    // REQUIRES: the caller's rights were checked. in_flight 0: the queue's.
+    wire::Outcome<Attached> attach(Holder& holder, const std::shared_ptr<Queue>& queue,
+                                   wire::Role role, std::uint32_t in_flight);
+    wire::Outcome<void> detach(Holder& holder, const std::shared_ptr<Queue>& queue,
+                               std::uint32_t number);
+    // The queue is being removed: forgets its participants.
+    void forget(const Queue& queue);
+    // At the daemon's end: forgets everybody, and touches nobody's memory.
+    void release_all();
+
+    std::uint64_t deaths() const { return deaths_; }  // with participants
+    std::uint64_t messages_reclaimed() const { return reclaimed_; }
+
+  private:
+    Progress on_death(Holder& holder);
+    Progress on_doorbell(Holder& holder);
+    void on_grace_over(Holder& holder);
+    // False: the time for one go is used up, and some are left.
+    bool give_back_some(Holder& holder);
+    void report_death(const Holder& holder);
+    shm::Reclaimed give_back(const Participant& participant, shm::Ending ending);
+    void erase(Holder& holder);
+
+    wire::Outcome<void> check_exclusive(const Queue& queue, wire::Role role);
+    Holder* holder_of(const Queue& queue, wire::Role role);
+    wire::Outcome<Attached> descriptors_for(Queue& queue, wire::Role role);
+    wire::Outcome<void> give_number(Holder& holder, const std::shared_ptr<Queue>& queue,
+                                    wire::Role role, Attached& attached);
+
+    void share_in_flight(Queue& queue);
+    void arm_sweep(Queue& queue);
+    void on_sweep_due(Queue& queue);
+    void sweep(Queue& queue);
+
+    Io& io_;
+    Timers& timers_;
+    std::list<std::unique_ptr<Holder>> holders_;
+    std::uint64_t deaths_ = 0;
+    std::uint64_t reclaimed_ = 0;
+};
+
+}  // namespace shmq::daemon
