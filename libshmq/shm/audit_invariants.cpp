@@ -115,7 +115,7 @@ class Auditor {
             fail(index, word, "length " + std::to_string(length) + " above max_message");
         }
         if (word.state() == SlotState::returned &&
-            cell != returned_cell(view_.ring.lap_of(sequence), word.tag())) {
+            !cell_means(cell, view_.ring.lap_of(sequence), word.tag())) {
             fail(index, word, "returned, but its cell does not say so");
         }
         if (block.valid()) check_reference(index, word, block, length);

@@ -57,8 +57,9 @@ static_assert(sizeof(SlotHeader) + sizeof(BlockReference) <= limits::slot_size_m
 // One word of each kind for each slot, touched only when a message is not simply delivered and
 // acked. Each is replaced by CAS only, from a value read before its writer last saw itself own the
 // slot: so a writer that was overtaken (its lease expired meanwhile) cannot undo what came later.
-//   cell     { lap of the message's sequence:36 | tag:8 | unused:19 | set:1 }
-//            where to look for returned messages; never the truth
+//   cell     { lap of the message's sequence:36 | tag:8 | version:19 | set:1 }
+//            where to look for returned messages; never the truth. The version moves with every
+//            set and stays with a clear: tags come back after 256 leases of one message
 //   attempts { lap of the message's sequence:36 | deliveries:10 | failures:10 | tag counted at:8 }
 //            deliveries of that message that ended without ack; of another lap it says nothing
 //   note     { lap of the message's sequence, low bits:20 | tag:8 | kind:4 | value:32 }

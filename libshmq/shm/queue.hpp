@@ -220,7 +220,8 @@ bool QueueView::set_cell(std::uint64_t sequence, std::uint8_t tag, Held held) {
     for (;;) {
         const std::uint64_t present = map.cell(index);
         if (!held()) return false;
-        if (map.replace(index, present, returned_cell(ring.lap_of(sequence), tag))) return true;
+        if (map.replace(index, present, returned_cell(present, ring.lap_of(sequence), tag)))
+            return true;
     }
 }
 

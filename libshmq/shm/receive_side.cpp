@@ -88,7 +88,7 @@ bool ReceiveSide::receive_found(Delivery& delivery) {
             TakeStatus::empty) {
             continue;  // another was faster
         }
-        view_.map.replace(find->index, find->cell, 0);
+        view_.map.replace(find->index, find->cell, cleared_cell(find->cell));
         if (open(delivery, false)) return true;
     }
     return false;
@@ -339,6 +339,9 @@ void ReceiveSide::wake_space() {
 
 void ReceiveSide::pass_wake_on() {
     if (!anybody_waits(view_.header->items)) return;
+    const bool more = view_.map.returns() != seen_returns_ || finds_.more() ||
+                      view_.ring.ready_beyond(cursor_.next - 1);
+    if (!more) return;
     if (wake_waiters(view_.header->items, 1)) bump(record_->wakes);
 }
 

@@ -21,7 +21,7 @@ void ReturnedFinds::look_on(SlotRing& ring, ReturnedMap& map, std::uint64_t cell
 
 void ReturnedFinds::look_at(SlotRing& ring, ReturnedMap& map, std::uint64_t index) {
     const std::uint64_t cell = map.cell(index);
-    if (cell == 0) return;
+    if (!cell_set(cell)) return;
     const SlotWord word = ring.word_at(index);
     const std::uint64_t sequence = ring.slot(index).sequence.load(memory_order_relaxed);
     const bool same_message =
@@ -32,7 +32,7 @@ void ReturnedFinds::look_at(SlotRing& ring, ReturnedMap& map, std::uint64_t inde
     }
     // Its returner is on the way, or dead and soon reclaimed.
     if (same_message && word.state() == SlotState::leased) return;
-    map.replace(index, cell, 0);
+    map.replace(index, cell, cleared_cell(cell));
 }
 
 // Insertion into the sorted few; the youngest falls out when there are too many.

@@ -22,13 +22,14 @@ ClaimStatus SlotRing::find_free(Cursor& cursor, std::uint64_t& found) {
         const SlotWord word = word_at(position);  // [2]
         const std::int64_t ahead = lap_difference(word.lap(), lap_of(position));
         if (ahead < 0) {
-            if (!word.occupied()) {
-                if (word.state() != SlotState::free) return ClaimStatus::full;
+            if (word.state() == SlotState::ready) return ClaimStatus::full;
+            if (word.state() == SlotState::free) {
                 // Only a hint that ran ahead of the truth leads here: go to where the ring ends.
                 position += static_cast<std::uint64_t>(ahead) << capacity_log2_;
                 run_start = position;
                 continue;
             }
+            // Occupied, or an unfinished claim: if there is room behind it, nobody waits for it.
             if (++position - run_start >= capacity()) return ClaimStatus::full;
             continue;
         }
@@ -47,7 +48,7 @@ ClaimStatus SlotRing::find_free(Cursor& cursor, std::uint64_t& found) {
             continue;
         }
         // Free. Pass over the run before it, oldest first; whatever changed there comes first.
-        while (run_start != position && pass_over(run_start))
+        while (run_start != position && pass_over(cursor, run_start))
             ++run_start;
         cursor.next = run_start;
         if (run_start == position) {
@@ -60,13 +61,17 @@ ClaimStatus SlotRing::find_free(Cursor& cursor, std::uint64_t& found) {
 
 // Makes an occupied slot of an older lap one of this position's lap. True if the position is now
 // passed, by us or by another.
-bool SlotRing::pass_over(std::uint64_t position) {
+bool SlotRing::pass_over(Cursor& cursor, std::uint64_t position) {
     const std::uint64_t lap = lap_of(position);
     for (;;) {
         const SlotWord word = word_at(position);
         const std::int64_t ahead = lap_difference(word.lap(), lap);
         if (ahead > 0) return true;
         if (ahead == 0) return word.state() != SlotState::free;
+        if (word.state() == SlotState::writing) {
+            skip(cursor, position, word);
+            continue;
+        }
         if (!word.occupied()) return false;
         if (change(index_of(position), word, word.with_lap(lap))) return true;
     }
@@ -140,18 +145,23 @@ TakeStatus SlotRing::find_ready(Cursor& cursor, std::uint64_t& position, SlotWor
 // loses its place: nobody waits for a stopped process. False: nothing beyond, the queue is empty.
 bool SlotRing::wait_for_claimant(Cursor& cursor, std::uint64_t position, SlotWord word) {
     if (!ready_beyond(position)) return false;
+    skip(cursor, position, word);
+    return true;
+}
+
+// writing -> skipped, unless the claimant moves within a patience that doubles for it each time.
+void SlotRing::skip(Cursor& cursor, std::uint64_t position, SlotWord word) {
     auto& patience = cursor.patience[word.owner() & 15];
     unsigned breaths = patience_least << patience;
     if (breaths > patience_most) breaths = patience_most;
     for (unsigned breath = 0; breath < breaths; ++breath) {
         cpu_relax();
-        if (word_at(position) != word) return true;
+        if (word_at(position) != word) return;
     }
     if (change(index_of(position), word, word.to(SlotState::skipped, word.owner()))) {
         ++cursor.skips;
         if ((patience_least << patience) < patience_most) ++patience;
     }
-    return true;
 }
 
 bool SlotRing::ready_beyond(std::uint64_t position) const {

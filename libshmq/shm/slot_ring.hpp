@@ -3,7 +3,8 @@
 // Who may change a slot's word, and from what (docs/message_lifecycle.md draws it):
 //   any producer P         free(L) -> writing(L,P) -> ready(L) or free(L+1);
 //                          skipped(L',P) -> free(L'+1) for its own P;
-//                          occupied(L') -> occupied(L'+1) when passing over it
+//                          occupied(L') -> occupied(L'+1) when passing over it;
+//                          writing(L-1,Q) -> skipped(L-1,Q) if room lies behind it
 //   an exclusive producer  free(L) -> ready(L) by plain store
 //   any consumer C         ready(L) -> leased(L,C); returned(L') -> leased(L',C);
 //                          writing(L,P) -> skipped(L,P)
@@ -76,8 +77,8 @@ class SlotRing {
 
     // ---- Producers ----
     // Finds the next free position, passing over occupied slots, and leaves it unclaimed: enough
-    // for an exclusive producer, who alone may touch it. full: the slot there still holds a ready
-    // message, or one being written, or no slot is free at all.
+    // for an exclusive producer, who alone may touch it. full: a slot before it still holds a ready
+    // message of the last lap, or no slot is free at all.
     ClaimStatus find_free(Cursor& cursor, std::uint64_t& position);
     // The same, then free -> writing(owner) by CAS.
     ClaimStatus claim(Cursor& cursor, std::uint16_t owner, std::uint64_t& position);
@@ -129,7 +130,8 @@ class SlotRing {
     }
 
   private:
-    bool pass_over(std::uint64_t position);
+    bool pass_over(Cursor& cursor, std::uint64_t position);
+    void skip(Cursor& cursor, std::uint64_t position, SlotWord word);
     bool wait_for_claimant(Cursor& cursor, std::uint64_t position, SlotWord word);
     TakeStatus find_ready(Cursor& cursor, std::uint64_t& position, SlotWord& word);
     template <typename Change>

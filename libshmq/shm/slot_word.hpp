@@ -86,9 +86,21 @@ constexpr std::uint64_t later(std::uint64_t a, std::uint64_t b) {
     return after(a, b) ? a : b;
 }
 
-// A cell of the returned map; 0 is empty.
-constexpr std::uint64_t returned_cell(std::uint64_t lap, std::uint8_t tag) {
-    return (lap & lap_mask) << 28 | std::uint64_t{tag} << 20 | 1;
+// A cell of the returned map: { lap:36 | tag:8 | version:19 | set:1 }.
+constexpr std::uint64_t cell_version_mask = 0xffffe;
+constexpr bool cell_set(std::uint64_t cell) {
+    return (cell & 1) != 0;
+}
+constexpr std::uint64_t cleared_cell(std::uint64_t cell) {
+    return cell & cell_version_mask;
+}
+constexpr std::uint64_t returned_cell(std::uint64_t before, std::uint64_t lap, std::uint8_t tag) {
+    return (lap & lap_mask) << 28 | std::uint64_t{tag} << 20 | ((before + 2) & cell_version_mask) |
+           1;
+}
+// Whether the cell speaks of that lease of that message.
+constexpr bool cell_means(std::uint64_t cell, std::uint64_t lap, std::uint8_t tag) {
+    return cell_set(cell) && cell >> 20 == ((lap & lap_mask) << 8 | tag);
 }
 constexpr std::uint64_t cell_lap(std::uint64_t cell) {
     return cell >> 28;

@@ -275,6 +275,7 @@ std::uint64_t Supervise::sweep(Nanoseconds now) {
     std::uint64_t acted = 0;
     for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index) {
         const SlotWord word = view_.ring.word_at(index);
+        if (word.state() == SlotState::returned) acted += repair_cell(index, word) ? 1 : 0;
         if (word.state() != SlotState::leased) continue;
         if (word.owner() == 0) {
             decide(index, word);
@@ -290,6 +291,17 @@ std::uint64_t Supervise::sweep(Nanoseconds now) {
         wake(view_.header->space, UINT32_MAX);
     }
     return acted;
+}
+
+// A returned slot always has its cell, but the map is a hint and hints are not believed: what
+// stands returned without one gets one.
+bool Supervise::repair_cell(std::uint64_t index, SlotWord word) {
+    bool sound = true;
+    const std::uint64_t sequence = sequence_at(index, word, sound);
+    const std::uint64_t lap = view_.ring.lap_of(sequence);
+    const std::uint64_t cell = view_.map.cell(index);
+    if (cell_means(cell, lap, word.tag()) || view_.ring.word_at(index) != word) return false;
+    return view_.map.replace(index, cell, returned_cell(cell, lap, word.tag()));
 }
 
 // A slot left to us: rejected, or found half-way after a predecessor's death.

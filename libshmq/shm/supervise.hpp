@@ -92,6 +92,7 @@ class Supervise {
     void mark_referred(std::vector<Suspect>& suspects);
     bool return_slot(std::uint64_t index, SlotWord word, bool failed);
     bool free_slot(std::uint64_t index, SlotWord word);
+    bool repair_cell(std::uint64_t index, SlotWord word);
     void decide(std::uint64_t index, SlotWord word);
     bool expired(std::uint64_t index, SlotWord word, Nanoseconds now);
     std::uint64_t sequence_at(std::uint64_t index, SlotWord word, bool& sound) const;

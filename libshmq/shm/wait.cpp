@@ -68,8 +68,10 @@ bool register_for_barriers() {
 
 WaitTicket register_waiter(WaitPoint& point, bool plain_publishers) {
     WaitTicket ticket;
-    ticket.epoch = epoch_of(point.waiters.fetch_add(1, memory_order_seq_cst));
+    // The signal first: read after registering it could be the one that a restart has just moved,
+    // and we would sleep in an epoch that nobody counts.
     ticket.signal = point.signal.load(memory_order_seq_cst);
+    ticket.epoch = epoch_of(point.waiters.fetch_add(1, memory_order_seq_cst));
     atomic_fence(memory_order_seq_cst);
     if (plain_publishers && !membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED)) {
         point.fenced.store(1, memory_order_seq_cst);

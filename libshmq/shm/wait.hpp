@@ -1,6 +1,6 @@
 // Sleep and wake on a word of a segment: the only futex, the only membarrier.
 //
-// An eventcount. A sleeper registers in `waiters`, reads `signal`, looks once more for what it
+// An eventcount. A sleeper reads `signal`, registers in `waiters`, looks once more for what it
 // waits for, and sleeps while `signal` stays. A waker makes its change, looks at `waiters`, and
 // only if somebody is there moves `signal` and calls the kernel.
 //
