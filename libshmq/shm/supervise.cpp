@@ -275,7 +275,7 @@ std::uint64_t Supervise::sweep(Nanoseconds now) {
     std::uint64_t acted = 0;
     for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index) {
         const SlotWord word = view_.ring.word_at(index);
-        if (word.state() == SlotState::returned) acted += repair_cell(index, word) ? 1 : 0;
+        if (word.state() == SlotState::returned) acted += repair_cell(index, word) ? 1u : 0u;
         if (word.state() != SlotState::leased) continue;
         if (word.owner() == 0) {
             decide(index, word);
