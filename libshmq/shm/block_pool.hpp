@@ -71,8 +71,9 @@ class BlockPool {
     std::uint64_t block_bytes(std::uint64_t block) const;  // 0 if out of bounds
     std::uint64_t count() const { return geometry_ == nullptr ? 0 : geometry_->block_count; }
     BlockWord word(std::uint64_t block) const {
-        return {records_[block].word.load(memory_order_acquire)};
+        return {records_[block].word.load(memory_order_acquire)};  // [7]
     }
+    // seq_cst: room for a sleeping producer may come of it; see wait.hpp. [7]
     bool change(std::uint64_t block, BlockWord from, BlockWord to) {
         std::uint64_t expected = from.raw;
         return records_[block].word.compare_exchange_strong(expected, to.raw, memory_order_seq_cst,

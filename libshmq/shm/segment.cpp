@@ -167,7 +167,7 @@ std::unique_ptr<Segment> Segment::create(const Shape& shape, const std::uint8_t 
     std::memcpy(header.identity, identity, sizeof header.identity);
     header.shape = shape;
     header.in_flight_cap.store(1, memory_order_relaxed);
-    header.ready.store(1, memory_order_release);  // last: before it, it is not a segment
+    header.ready.store(1, memory_order_release);  // [9] last: before it, it is not a segment
     return segment;
 }
 

@@ -52,7 +52,7 @@ std::uint16_t Supervise::admit(Role role, bool exclusive, Identity identity, Nan
         record.handling.store(0, memory_order_relaxed);
         record.in_flight.store(0, memory_order_relaxed);
         record.state.store(static_cast<std::uint32_t>(ParticipantState::attached),
-                           memory_order_release);
+                           memory_order_release);  // [8]
         return static_cast<std::uint16_t>(number);
     }
     return 0;

@@ -23,9 +23,7 @@ WaitEnd futex_wait(Atomic<std::uint32_t>& word, std::uint32_t value, Nanoseconds
     return schedule::futex_wait(word, value, deadline != no_deadline) ? WaitEnd::signalled
                                                                       : WaitEnd::timed_out;
 }
-void futex_wake(Atomic<std::uint32_t>& word, std::uint32_t count) {
-    schedule::futex_wake(word, count);
-}
+using schedule::futex_wake;
 bool membarrier(int /*command*/) {
     return schedule::barrier_everywhere();
 }
