@@ -1,0 +1,109 @@
+// The table of verbs, and what all of them share: global options, options with units, connecting,
+// and how a verb ends. A verb is one file; it says its options in `prepare`, which returns what to
+// do once the command line was understood. Verbs that cannot go on throw Failure.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <shmq/client.hpp>
+
+namespace shmq::cli {
+
+// Exit statuses, for scripts: they do not change.
+enum class Exit : int {
+    done = 0,
+    failed = 1,
+    usage = 2,    // the command line, or a value in it, is wrong
+    nothing = 3,  // nothing there, or the time ran out
+    no_daemon = 4,
+};
+
+// Ends the program: `shmq: TEXT` on standard error, and that status.
+class Failure : public std::exception {
+  public:
+    Failure(Exit status, std::string text) : status_(status), text_(std::move(text)) {}
+    Exit status() const { return status_; }
+    const char* what() const noexcept override { return text_.c_str(); }
+
+  private:
+    Exit status_;
+    std::string text_;
+};
+
+// The status that goes with a condition of the library.
+Exit status_of(Condition condition);
+// `doing`: what failed, put before the error's own sentence; empty where that names the queue.
+[[noreturn]] void fail(const Error& error, std::string_view doing = {});
+
+template <typename T>
+T need(Result<T> result, std::string_view doing = {}) {
+    if (!result) fail(result.error(), doing);
+    return std::move(result).value();
+}
+inline void need(const Result<void>& result, std::string_view doing = {}) {
+    if (!result) fail(result.error(), doing);
+}
+
+struct Context {
+    std::string socket;
+    // The words after `--`, for verbs that take them (Verb::takes_tail).
+    std::vector<std::string> tail;
+
+    Client connect(bool start_daemon = true) const;
+};
+
+using Action = std::function<Exit()>;
+
+struct Verb {
+    std::string_view name;
+    std::string_view summary;
+    std::string_view example;  // lines for --help
+    // The context lives until the action has ended.
+    Action (*prepare)(CLI::App& app, const Context& context);
+    bool takes_tail = false;
+};
+
+// All verbs in the order of --help.
+std::span<const Verb* const> verbs();
+
+extern const Verb create_verb, ls_verb, info_verb, status_verb, rm_verb, purge_verb, send_verb,
+    recv_verb, pending_verb, peek_verb, version_verb;
+
+// ---- Options that several verbs have. Bad values are usage errors. ----
+CLI::Option* add_name(CLI::App& app, std::string& name);
+CLI::Option* add_json(CLI::App& app, bool& json);
+CLI::Option* add_duration(CLI::App& app, const std::string& flag,
+                          std::optional<std::chrono::nanoseconds>& target, const std::string& help);
+// Refuses 0, which the library would take for "the default".
+CLI::Option* add_size(CLI::App& app, const std::string& flag, std::uint64_t& target,
+                      const std::string& help);
+CLI::Option* add_count(CLI::App& app, const std::string& flag, std::optional<std::uint64_t>& target,
+                       const std::string& help);
+
+// ---- Command line, before CLI11 sees it ----
+
+struct Arguments {
+    std::string verb;                // first word that is neither a global option nor its value
+    std::vector<std::string> words;  // without argv[0], and without the tail if the verb takes one
+    std::vector<std::string> tail;
+};
+// CLI11 (2.1) takes `[a,b]` for a list and loses words after `--`: messages must come through as
+// they are, so words that it would change travel marked until unmark() gives them back.
+Arguments split_arguments(std::span<const char* const> words);
+std::string unmark(std::string_view word);
+
+// The whole program but for argv and the process: parse, run, report.
+Exit run(std::span<const char* const> words);
+
+}  // namespace shmq::cli

@@ -1,0 +1,93 @@
+// shmq info NAME [--json]: everything known about one queue.
+// Exit: 0 shown, 1 no such queue or no right on it.
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.hpp"
+#include "cli/listing.hpp"
+#include "cli/output.hpp"
+#include "cli/table.hpp"
+#include "cli/units.hpp"
+
+namespace shmq::cli {
+namespace {
+
+struct InfoOptions {
+    std::string name;
+    bool json = false;
+};
+
+constexpr std::string_view example =
+    "  shmq info jobs\n"
+    "  shmq info jobs --json | jq .ready";
+
+void add_counts(Fields& fields, const QueueInfo& queue) {
+    const std::pair<std::string_view, std::uint64_t> counts[] = {
+        {"ready", queue.ready},
+        {"leased", queue.leased},
+        {"returned", queue.returned},
+        {"sent", queue.sent},
+        {"delivered", queue.delivered},
+        {"acked", queue.acked},
+        {"redelivered", queue.redelivered},
+        {"dropped", queue.dropped},
+        {"  oldest", queue.dropped_oldest},
+        {"  rejected", queue.dropped_rejected},
+        {"  damaged", queue.dropped_damaged},
+        {"purged", queue.purged},
+        {"leases expired", queue.expired},
+        {"reclaimed", queue.reclaimed},
+        {"producers", queue.producers},
+        {"consumers", queue.consumers},
+    };
+    for (const auto& [key, count] : counts)
+        fields.add(key, format_count(count));
+}
+
+std::string text_of(const QueueInfo& queue) {
+    const QueueOptions& options = queue.options;
+    const auto yes_no = [](bool yes) { return std::string(yes ? "yes" : "no"); };
+    Fields fields;
+    fields.add("name", queue.name);
+    if (queue.quarantined) fields.add("state", "quarantined: found damaged, out of service");
+    fields.add("capacity", format_count(options.capacity));
+    add_counts(fields, queue);
+    fields.add("sent bytes", format_size(queue.sent_bytes));
+    fields.add("slot size", format_size(options.slot_size));
+    fields.add("max message", format_size(options.max_message));
+    fields.add("pool", format_size(options.pool));
+    fields.add("memory, at most", format_size(queue.memory_bytes));
+    fields.add("overflow", std::string(overflow_name(options.overflow)));
+    fields.add("lease", format_duration_exact(options.lease));
+    fields.add("in flight, at most", format_count(options.in_flight));
+    fields.add("exclusive producer", yes_no(options.exclusive_producer));
+    fields.add("exclusive consumer", yes_no(options.exclusive_consumer));
+    fields.add("exact timestamps", yes_no(options.exact_timestamps));
+    fields.add("owner, group, mode",
+               fmt::format("{} {} {:04o}", queue.owner_uid, queue.group_gid, options.mode));
+    return fields.text();
+}
+
+Exit show(const Context& context, const InfoOptions& options) {
+    Client client = context.connect();
+    const QueueInfo queue = need(client.describe(options.name));
+    if (options.json) {
+        print_json(to_json(queue));
+    } else {
+        print(text_of(queue));
+    }
+    return Exit::done;
+}
+
+Action prepare(CLI::App& app, const Context& context) {
+    auto options = std::make_shared<InfoOptions>();
+    add_name(app, options->name);
+    add_json(app, options->json);
+    return [options, &context] { return show(context, *options); };
+}
+
+}  // namespace
+
+constinit const Verb info_verb{"info", "Show one queue: counts, totals, options", example, prepare};
+
+}  // namespace shmq::cli

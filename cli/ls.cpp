@@ -1,0 +1,75 @@
+// shmq ls [--json]: the queues that you may see.
+// Exit: 0, also if there is none.
+#include <nlohmann/json.hpp>
+
+#include "cli/command.hpp"
+#include "cli/listing.hpp"
+#include "cli/output.hpp"
+#include "cli/table.hpp"
+#include "cli/units.hpp"
+
+namespace shmq::cli {
+namespace {
+
+struct LsOptions {
+    bool json = false;
+    bool names = false;
+};
+
+constexpr std::string_view example =
+    "  shmq ls\n"
+    "  shmq ls --json | jq -r '.[] | select(.ready > 1000) | .name'";
+
+std::string table_of(const std::vector<QueueInfo>& queues) {
+    using enum Table::Align;
+    Table table{{"NAME"},
+                {"READY", right},
+                {"LEASED", right},
+                {"RETURNED", right},
+                {"SENT", right},
+                {"ACKED", right},
+                {"DROPPED", right},
+                {"PRODUCERS", right},
+                {"CONSUMERS", right}};
+    for (const QueueInfo& queue : queues) {
+        table.add_row({queue.name + (queue.quarantined ? " (quarantined)" : ""),
+                       format_count(queue.ready), format_count(queue.leased),
+                       format_count(queue.returned), format_count(queue.sent),
+                       format_count(queue.acked), format_count(queue.dropped),
+                       format_count(queue.producers), format_count(queue.consumers)});
+    }
+    return table.text();
+}
+
+Exit list(const Context& context, const LsOptions& options) {
+    Client client = context.connect();
+    const std::vector<QueueInfo> queues = need(client.list());
+    if (options.names) {
+        std::string text;
+        for (const QueueInfo& queue : queues)
+            text += queue.name + "\n";
+        print(text);
+    } else if (options.json) {
+        auto all = nlohmann::ordered_json::array();
+        for (const QueueInfo& queue : queues)
+            all.push_back(to_json(queue));
+        print_json(all);
+    } else {
+        print(table_of(queues));
+    }
+    return Exit::done;
+}
+
+Action prepare(CLI::App& app, const Context& context) {
+    auto options = std::make_shared<LsOptions>();
+    CLI::Option* json = add_json(app, options->json);
+    // For the shell's completion; no group hides it from --help.
+    app.add_flag("--names", options->names, "Names alone")->group("")->excludes(json);
+    return [options, &context] { return list(context, *options); };
+}
+
+}  // namespace
+
+constinit const Verb ls_verb{"ls", "List the queues", example, prepare};
+
+}  // namespace shmq::cli

@@ -1,0 +1,31 @@
+#include "cli/process.hpp"
+
+#include <climits>
+#include <fstream>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+namespace shmq::cli {
+
+char state_in_stat(std::string_view line) {
+    const std::size_t name_end = line.rfind(") ");
+    if (name_end == std::string_view::npos || name_end + 2 >= line.size()) return '?';
+    return line[name_end + 2];
+}
+
+ProcessInfo look_at_process(std::uint32_t pid) {
+    ProcessInfo info;
+    if (pid == 0) return info;  // of another pid namespace
+    char target[PATH_MAX];
+    const ssize_t length =
+        ::readlink(fmt::format("/proc/{}/exe", pid).c_str(), target, sizeof target);
+    if (length > 0) info.executable.assign(target, static_cast<std::size_t>(length));
+    std::ifstream stat(fmt::format("/proc/{}/stat", pid));
+    std::string text{std::istreambuf_iterator<char>(stat), {}};
+    info.state = state_in_stat(text);
+    return info;
+}
+
+}  // namespace shmq::cli

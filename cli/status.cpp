@@ -1,0 +1,54 @@
+// shmq status [--json]: the daemon, if it runs; starts none.
+// Exit: 0 it answers, 4 no daemon.
+#include <nlohmann/json.hpp>
+
+#include "cli/command.hpp"
+#include "cli/output.hpp"
+#include "cli/table.hpp"
+#include "cli/units.hpp"
+
+namespace shmq::cli {
+namespace {
+
+constexpr std::string_view example =
+    "  shmq status\n"
+    "  shmq status --json | jq .queues";
+
+Exit show(const Context& context, bool json) {
+    Client client = context.connect(false);
+    const DaemonInfo daemon = need(client.status());
+    if (json) {
+        print_json({{"pid", daemon.pid},
+                    {"version", daemon.version},
+                    {"socket", daemon.socket},
+                    {"queues", daemon.queues},
+                    {"sessions", daemon.sessions},
+                    {"uptime_ns", daemon.uptime.count()},
+                    {"deaths", daemon.deaths},
+                    {"reclaimed", daemon.reclaimed}});
+        return Exit::done;
+    }
+    Fields fields;
+    fields.add("pid", std::to_string(daemon.pid));
+    fields.add("version", daemon.version);
+    fields.add("socket", daemon.socket);
+    fields.add("queues", format_count(daemon.queues));
+    fields.add("sessions", format_count(daemon.sessions));
+    fields.add("uptime", format_duration(daemon.uptime));
+    fields.add("deaths", format_count(daemon.deaths));
+    fields.add("messages reclaimed", format_count(daemon.reclaimed));
+    print(fields.text());
+    return Exit::done;
+}
+
+Action prepare(CLI::App& app, const Context& context) {
+    auto json = std::make_shared<bool>(false);
+    add_json(app, *json);
+    return [json, &context] { return show(context, *json); };
+}
+
+}  // namespace
+
+constinit const Verb status_verb{"status", "Show the daemon (starts none)", example, prepare};
+
+}  // namespace shmq::cli

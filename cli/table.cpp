@@ -1,0 +1,65 @@
+#include "cli/table.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "cli/text.hpp"
+
+namespace shmq::cli {
+namespace {
+
+// Columns on the terminal: characters, not bytes.
+std::size_t width_of(std::string_view text) {
+    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    }));
+}
+
+}  // namespace
+
+void Table::add_row(std::vector<std::string> cells) {
+    rows_.push_back(std::move(cells));
+}
+
+std::string Table::text() const {
+    std::vector<std::size_t> widths;
+    for (const Column& column : columns_)
+        widths.push_back(width_of(column.title));
+    for (const auto& row : rows_) {
+        for (std::size_t i = 0; i < widths.size(); ++i) {
+            widths[i] = std::max(widths[i], width_of(row[i]));
+        }
+    }
+    std::string out;
+    const auto append_line = [&](const auto& cell_at) {
+        for (std::size_t i = 0; i < columns_.size(); ++i) {
+            const std::string_view cell = cell_at(i);
+            const std::string padding(widths[i] - width_of(cell), ' ');
+            const bool right = columns_[i].align == Align::right;
+            fmt::format_to(std::back_inserter(out), "{}{}{}{}", i == 0 ? "" : "  ",
+                           right ? padding : "", cell, right ? "" : padding);
+        }
+        out.erase(out.find_last_not_of(' ') + 1);
+        out += '\n';
+    };
+    append_line([&](std::size_t i) { return columns_[i].title; });
+    for (const auto& row : rows_) {
+        append_line([&](std::size_t i) { return std::string_view(row[i]); });
+    }
+    return out;
+}
+
+std::string Fields::text() const {
+    std::size_t width = 0;
+    for (const auto& [key, value] : rows_)
+        width = std::max(width, key.size());
+    std::string out;
+    for (const auto& [key, value] : rows_) {
+        fmt::format_to(std::back_inserter(out), "{:<{}}  {}\n", key, width, value);
+    }
+    return out;
+}
+
+}  // namespace shmq::cli
