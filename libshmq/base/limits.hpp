@@ -9,7 +9,11 @@
 namespace shmq::limits {
 
 // Ring.
+#ifdef SHMQ_SCHEDULED_ATOMIC
+constexpr std::uint64_t capacity_min = 2;  // so that schedules of few steps go round the ring
+#else
 constexpr std::uint64_t capacity_min = 64;
+#endif
 constexpr std::uint64_t capacity_max = std::uint64_t{1} << 24;
 constexpr std::uint64_t capacity_default = 1024;
 constexpr std::uint32_t slot_size_min_bytes = 64;
