@@ -84,7 +84,8 @@ class Tree:
     def resolve(self, including: str, name: str) -> str | None:
         """The file that an include means, or None if it is not one of ours."""
         folder = str(PurePosixPath(including).parent)
-        for prefix in (f"{folder}/", "libshmq/", "", "libshmq/include/", "tests/"):
+        top = including.split("/")[0]
+        for prefix in (f"{folder}/", "libshmq/", "", "libshmq/include/", f"{top}/"):
             candidate = os.path.normpath(prefix + name)
             if candidate in self.paths:
                 return candidate

@@ -17,6 +17,7 @@ FILES = {
     "libshmq/client/handle.hpp": "",
     "daemon/registry.hpp": "",
     "daemon/journal/reader.hpp": "",
+    "bench/support/pair.hpp": "",
     "tests/schedule/scheduled_atomic.hpp": "",
 }
 
@@ -71,6 +72,10 @@ class TidyTest(unittest.TestCase):
         self.assert_fails("daemon/a.cpp", '#include "../libshmq/nothing.hpp"\n', 1, "no file of")
         self.assert_passes("daemon/a.cpp", '// #include "nothing.hpp"\n#include <fmt/format.h>\n')
         self.assert_passes("libshmq/shm/atomic.hpp", '#include "scheduled_atomic.hpp"\n')
+
+    def test_includes_from_the_top_folder(self) -> None:
+        self.assert_passes("bench/support/pair.cpp", '#include "support/pair.hpp"\n')
+        self.assert_fails("daemon/a.cpp", '#include "support/pair.hpp"\n', 1, "no file of ours")
 
     def test_public_headers(self) -> None:
         self.assert_passes("libshmq/include/shmq/a.hpp", "#include <shmq/queue.hpp>\n#include <span>\n")
