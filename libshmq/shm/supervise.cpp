@@ -103,8 +103,9 @@ Reclaimed Supervise::reclaim(std::uint16_t number, Ending ending) {
     add(totals.reclaimed_blocks, reclaimed.blocks);
     if (ending == Ending::died) add(totals.reclaimed_parties, 1);
     fold_counters(record);
-    record.state.store(static_cast<std::uint32_t>(ParticipantState::vacant), memory_order_release);
+    // The number last: whoever finds it still taken does all of this again, the wake-ups included.
     wake_everybody();
+    record.state.store(static_cast<std::uint32_t>(ParticipantState::vacant), memory_order_release);
     return reclaimed;
 }
 
@@ -402,7 +403,9 @@ void Supervise::fold_counters(ParticipantRecord& record) {
         add(to, from.load(memory_order_relaxed));
         from.store(0, memory_order_relaxed);
     };
-    totals.version.fetch_add(1, memory_order_acq_rel);
+    // Odd already, where a predecessor died in here.
+    const std::uint64_t version = totals.version.load(memory_order_relaxed) | 1;
+    totals.version.exchange(version, memory_order_acq_rel);
     move(record.sent, totals.sent);
     move(record.sent_bytes, totals.sent_bytes);
     move(record.delivered, totals.delivered);
@@ -419,7 +422,7 @@ void Supervise::fold_counters(ParticipantRecord& record) {
          {&record.skips, &record.resent, &record.full, &record.sleeps, &record.wakes}) {
         counter->store(0, memory_order_relaxed);
     }
-    totals.version.fetch_add(1, memory_order_release);
+    totals.version.store(version + 1, memory_order_release);
 }
 
 }  // namespace shmq::shm
