@@ -216,13 +216,14 @@ void Rig::watch_cell(Party& party, const Step& step, std::uint64_t offset) {
         return;
     }
     const std::uint64_t index = (offset - geometry.returned_offset) / sizeof(shm::ReturnedCell);
-    party.looked_at_cell = step.access == Access::load ? step.after : 0;
+    const bool looked = step.access == Access::load && shm::cell_set(step.after);
+    party.looked_at_cell = looked ? step.after : 0;
     party.looked_at_index = index;
     if (step.access == Access::refused && party.actor.part == Part::consumer) {
         const SlotWord word{view_.ring.slot(index).word.load()};
         if (word.owner() != party.actor.number) reached(Race::late_cell_refused);
     }
-    if (step.access == Access::swapped && step.after == 0) {
+    if (step.access == Access::swapped && !shm::cell_set(step.after)) {
         const SlotWord word{view_.ring.slot(index).word.load()};
         const bool taken_by_us =
             word.state() == SlotState::leased && word.owner() == party.actor.number &&
