@@ -38,7 +38,7 @@ struct QueueOptions {
     // (0070) and others (0007). Default 0700. The owner is who creates; root may everything.
     std::uint32_t mode = 0700;
     // Group that the group bits speak of: a number; default the creator's.
-    std::optional<std::uint32_t> group;
+    std::optional<std::uint32_t> group = std::nullopt;
 
     // ---- Performance ----
     // Slots of the ring, a power of two, 64 to 16 Mi. Default 1024.

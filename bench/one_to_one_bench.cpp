@@ -1,0 +1,236 @@
+// How fast do messages pass from one process to another, beside the bare machine and a peer?
+//
+//   hand_over           two processes pass a flag back and forth, a cache line for each direction:
+//                       the bound of latency (time: one way)
+//   stream              one process fills 64-byte slots, the other empties them, nothing else: the
+//                       bound of throughput
+//   shmq, shared        public API, each message sent, received and acked by its own call; 32 bytes
+//   shmq, exclusive     of payload fill a 64-byte slot
+//   boost message_queue the same 32 bytes, send and receive (no ack, no redelivery)
+//
+// One iteration is one run of many messages between two fresh processes, each on a processor of its
+// own. `ratio_to_stream` compares with the stream measured in the same run.
+#include <benchmark/benchmark.h>
+
+#include <unistd.h>
+#include <array>
+#include <atomic>
+#include <boost/interprocess/ipc/message_queue.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <shmq/client.hpp>
+#include <string>
+
+#include "support/private_daemon.hpp"
+#include "support/process_pair.hpp"
+
+namespace shmq::bench {
+namespace {
+
+constexpr std::size_t payload_bytes = 32;
+
+[[noreturn]] void die(const std::string& why) {
+    std::fprintf(stderr, "bench: %s\n", why.c_str());
+    std::_Exit(1);
+}
+
+support::PrivateDaemon& daemon() {
+    static support::PrivateDaemon instance;
+    return instance;
+}
+
+double best_stream_per_second = 0;
+
+void report(benchmark::State& state, double messages) {
+    state.SetItemsProcessed(static_cast<std::int64_t>(messages) *
+                            static_cast<std::int64_t>(state.iterations()));
+}
+
+// ---- The machine -------------------------------------------------------------------------------
+
+struct alignas(128) Flag {
+    std::atomic<std::uint64_t> value;
+};
+
+void hand_over(benchmark::State& state) {
+    constexpr std::uint64_t rounds = 1'000'000;
+    for (auto _ : state) {
+        auto* flags = static_cast<Flag*>(shared_memory(2 * sizeof(Flag)));
+        const double elapsed = run_pair_ns(
+            [flags](const auto& go) {
+                go();
+                for (std::uint64_t i = 1; i <= rounds; ++i) {
+                    flags[0].value.store(i, std::memory_order_release);
+                    while (flags[1].value.load(std::memory_order_acquire) != i) {
+                    }
+                }
+            },
+            [flags](const auto& go) {
+                go();
+                for (std::uint64_t i = 1; i <= rounds; ++i) {
+                    while (flags[0].value.load(std::memory_order_acquire) != i) {
+                    }
+                    flags[1].value.store(i, std::memory_order_release);
+                }
+            });
+        state.SetIterationTime(elapsed / static_cast<double>(2 * rounds) / 1e9);
+    }
+}
+
+struct alignas(64) BareSlot {
+    std::atomic<std::uint64_t> turn;
+    std::array<std::byte, 56> bytes;
+};
+constexpr std::uint64_t bare_slots = 1024;
+
+void stream(benchmark::State& state) {
+    constexpr std::uint64_t messages = 20'000'000;
+    for (auto _ : state) {
+        auto* slots = static_cast<BareSlot*>(shared_memory(bare_slots * sizeof(BareSlot)));
+        const double elapsed = run_pair_ns(
+            [slots](const auto& go) {
+                std::array<std::byte, payload_bytes> payload{};
+                go();
+                for (std::uint64_t i = 0; i < messages; ++i) {
+                    BareSlot& slot = slots[i % bare_slots];
+                    __builtin_prefetch(&slots[(i + 8) % bare_slots], 1, 3);
+                    const std::uint64_t turn = 2 * (i / bare_slots);
+                    while (slot.turn.load(std::memory_order_acquire) != turn) {
+                    }
+                    std::memcpy(slot.bytes.data(), payload.data(), payload.size());
+                    slot.turn.store(turn + 1, std::memory_order_release);
+                }
+            },
+            [slots](const auto& go) {
+                std::array<std::byte, payload_bytes> payload{};
+                go();
+                for (std::uint64_t i = 0; i < messages; ++i) {
+                    BareSlot& slot = slots[i % bare_slots];
+                    __builtin_prefetch(&slots[(i + 8) % bare_slots], 1, 3);
+                    const std::uint64_t turn = 2 * (i / bare_slots) + 1;
+                    while (slot.turn.load(std::memory_order_acquire) != turn) {
+                    }
+                    std::memcpy(payload.data(), slot.bytes.data(), payload.size());
+                    benchmark::DoNotOptimize(payload);
+                    slot.turn.store(turn + 1, std::memory_order_release);
+                }
+            });
+        state.SetIterationTime(elapsed / 1e9);
+        const double per_second = static_cast<double>(messages) / elapsed * 1e9;
+        if (per_second > best_stream_per_second) best_stream_per_second = per_second;
+    }
+    report(state, messages);
+}
+
+// ---- shmq --------------------------------------------------------------------------------------
+
+template <typename T>
+T need(Result<T> result) {
+    if (!result) die(result.error().message());
+    return std::move(result).value();
+}
+
+void send_messages(const std::string& queue, std::uint64_t messages, const auto& go) {
+    auto client = need(Client::connect({.socket = daemon().socket()}));
+    auto producer = need(client.producer(queue));
+    std::array<std::byte, payload_bytes> payload{};
+    go();
+    for (std::uint64_t i = 0; i < messages; ++i) {
+        std::memcpy(payload.data(), &i, sizeof i);
+        const auto sent = producer.send(payload);
+        if (!sent) [[unlikely]]
+            die(sent.error().message());
+    }
+}
+
+void receive_messages(const std::string& queue, std::uint64_t messages, const auto& go) {
+    auto client = need(Client::connect({.socket = daemon().socket()}));
+    auto consumer = need(client.consumer(queue));
+    go();
+    for (std::uint64_t i = 0; i < messages; ++i) {
+        auto message = consumer.receive();
+        if (!message) [[unlikely]]
+            die(message.error().message());
+        std::uint64_t number = 0;
+        std::memcpy(&number, message->data(), sizeof number);
+        if (number != i) [[unlikely]]
+            die("message " + std::to_string(i) + " is missing");
+        const auto acked = message->ack();
+        if (!acked) [[unlikely]]
+            die(acked.error().message());
+    }
+}
+
+void run_shmq(benchmark::State& state, const QueueOptions& options, std::uint64_t messages) {
+    auto client = need(Client::connect({.socket = daemon().socket()}));
+    for (auto _ : state) {
+        const auto created = client.create("bench", options);
+        if (!created) die(created.error().message());
+        const double elapsed =
+            run_pair_ns([&](const auto& go) { send_messages("bench", messages, go); },
+                        [&](const auto& go) { receive_messages("bench", messages, go); });
+        state.SetIterationTime(elapsed / 1e9);
+        state.counters["ratio_to_stream"] =
+            static_cast<double>(messages) / elapsed * 1e9 / best_stream_per_second;
+        const auto removed = client.remove("bench", true);
+        if (!removed) die(removed.error().message());
+    }
+    report(state, static_cast<double>(messages));
+}
+
+void shmq_shared(benchmark::State& state) {
+    run_shmq(state, {.capacity = 4096}, 5'000'000);
+}
+
+void shmq_exclusive(benchmark::State& state) {
+    run_shmq(state, {.exclusive_producer = true, .exclusive_consumer = true, .capacity = 4096},
+             20'000'000);
+}
+
+// ---- A peer ------------------------------------------------------------------------------------
+
+void boost_message_queue(benchmark::State& state) {
+    namespace ipc = boost::interprocess;
+    constexpr std::uint64_t messages = 1'000'000;
+    const std::string name = "shmq-bench-" + std::to_string(::getpid());
+    for (auto _ : state) {
+        ipc::message_queue::remove(name.c_str());
+        ipc::message_queue queue(ipc::create_only, name.c_str(), 4096, payload_bytes);
+        const double elapsed = run_pair_ns(
+            [&queue](const auto& go) {
+                std::array<std::byte, payload_bytes> payload{};
+                go();
+                for (std::uint64_t i = 0; i < messages; ++i) {
+                    while (!queue.try_send(payload.data(), payload.size(), 0)) {
+                    }
+                }
+            },
+            [&queue](const auto& go) {
+                std::array<std::byte, payload_bytes> payload{};
+                go();
+                for (std::uint64_t i = 0; i < messages; ++i) {
+                    ipc::message_queue::size_type size = 0;
+                    unsigned priority = 0;
+                    while (!queue.try_receive(payload.data(), payload.size(), size, priority)) {
+                    }
+                }
+            });
+        state.SetIterationTime(elapsed / 1e9);
+        state.counters["ratio_to_stream"] =
+            static_cast<double>(messages) / elapsed * 1e9 / best_stream_per_second;
+        ipc::message_queue::remove(name.c_str());
+    }
+    report(state, messages);
+}
+
+BENCHMARK(hand_over)->UseManualTime()->Iterations(3)->Unit(benchmark::kNanosecond);
+BENCHMARK(stream)->UseManualTime()->Iterations(3)->Unit(benchmark::kMillisecond);
+BENCHMARK(shmq_exclusive)->UseManualTime()->Iterations(3)->Unit(benchmark::kMillisecond);
+BENCHMARK(shmq_shared)->UseManualTime()->Iterations(3)->Unit(benchmark::kMillisecond);
+BENCHMARK(boost_message_queue)->UseManualTime()->Iterations(3)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace shmq::bench
+
+BENCHMARK_MAIN();
