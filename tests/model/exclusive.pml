@@ -96,6 +96,7 @@ choose: STEP(WIPE)
     :: r - f <= AHEAD -> goto start         /* read on */
     :: nacks > 0 -> nacks--; goto to_lease
     :: extends > 0 -> extends--; k = 1; goto to_lease
+    :: rejects > 0 -> rejects--; k = 2; goto to_lease
     fi END;
 
 free_up: STEP(WIPE)
@@ -125,8 +126,16 @@ to_lease: STEP(WIPE)    /* the message read last: ready to leased by CAS, then a
     hs = seq[i]; ht = 1; W[i] = WORD(LAP(w), 1, me, LEASED); TOUCH; w = 0;
     if
     :: k == 1 -> k = 0; goto leased_ack
+    :: k == 2 -> k = 0; goto reject
     :: else -> goto nack
     fi END;
+reject: STEP(WIPE)
+    w = W[i];
+    if
+    :: HELD -> W[i] = WORD(LAP(w), TAG(w), 0, LEASED); TOUCH
+    :: else
+    fi;
+    w = 0; i = 0; hs = 0; ht = 0; goto free_up END;
 leased_ack: STEP(WIPE)
     w = W[i];
     if

@@ -11,7 +11,7 @@
  * end state, which spin reports without being asked.
  *
  * Sizes:      N slots, NP producers of PER messages, NC consumers
- * Events:     KILLS, STOPS (of the participants in VICTIMS), EXPS (leases that expire), NACKS, REJECTS, EXTENDS,
+ * Events:     KILLS, STOPS (of the participants in VICTIMS, STOPPABLE), EXPS (leases that expire), NACKS, REJECTS, EXTENDS,
  *             SUPKILLS (the supervisor dies and its successor starts over), BATCH (claims held at once by a producer),
  *             ASIDES (a consumer sets a message aside and takes another first), CACHES (a candidate found in the map is
  *             kept and tried later)
@@ -37,6 +37,9 @@
 #endif
 #ifndef VICTIMS
 #define VICTIMS 255
+#endif
+#ifndef STOPPABLE
+#define STOPPABLE VICTIMS
 #endif
 #ifndef EXPS
 #define EXPS 0
@@ -150,7 +153,7 @@ byte  kills = KILLS, stops = STOPS, exps = EXPS, nacks = NACKS, rejects = REJECT
 #define STEP_WHEN(guard, wipe) \
   if \
   :: atomic { kills > 0 && (VICTIMS & MINE) -> kills--; dead[me] = 1; wipe; goto gone } \
-  :: atomic { stops > 0 && (VICTIMS & MINE) -> stops--; dead[me] = 2; wipe; goto gone } \
+  :: atomic { stops > 0 && (STOPPABLE & MINE) -> stops--; dead[me] = 2; wipe; goto gone } \
   :: atomic { guard ->
 #define END } fi
 

@@ -1,0 +1,199 @@
+#!/bin/bash
+# Checks the protocol models with spin: every configuration to the end of its state space without an error, and every
+# mutation with one. SHMQ_TEST_ALL=1 adds bigger configurations; an argument runs only the lines whose model or name
+# contains it. Exits 0 only if everything came out as it should.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+only=${1-}
+memory=${SHMQ_MODEL_MEMORY_MB:-3000}
+failed=0 configurations=0 mutations=0
+for tool in spin gcc; do
+  command -v $tool >/dev/null || { echo "run.sh: $tool is not installed" >&2; exit 1; }
+done
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+
+# explore optimisation model defines...: output of pan in $work/out
+explore() {
+  local opt=$1 model=$2; shift 2
+  rm -rf "$work/run"; mkdir "$work/run"
+  ( cd "$work/run" &&
+    spin -a "$@" "$here/$model" >spin.out 2>&1 &&
+    gcc "$opt" -w -DSAFETY -DCOLLAPSE -DMEMLIM="$memory" -o pan pan.c >>spin.out 2>&1 &&
+    ./pan -m200000 ) >"$work/out" 2>&1 || [ -x "$work/run/pan" ] || cat "$work/run/spin.out" >>"$work/out"
+}
+states() { sed -n 's/^ *\([0-9]\{1,\}\) states, stored.*/\1/p' "$work/out" | head -1; }
+report() { printf '%-13s %-32s %10s states  %s\n' "$1" "$2" "${3:-?}" "$4"; }
+
+# holds name least-states model defines...: no error, the whole state space, and not a suspiciously small one
+holds() {
+  local name=$1 least=$2 model=$3; shift 3
+  [[ "$model $name" == *"$only"* ]] || return 0
+  configurations=$((configurations + 1))
+  local opt=-O0
+  [ "$least" -gt 3000000 ] && opt=-O2
+  explore $opt "$model" "$@"
+  local n result=ok
+  n=$(states)
+  if ! grep -q 'errors: 0' "$work/out"; then result=ERROR
+  elif grep -Eiq 'max search depth too small|out of memory|memory limit|search not completed|hash-compact|bit statespace|aborting' "$work/out"; then
+    result=TRUNCATED
+  elif [ "${n:-0}" -lt "$least" ]; then result="TOO FEW STATES (expected $least)"
+  fi
+  report "${model%.pml}" "$name" "$n" "$result"
+  [ "$result" = ok ] || { failed=$((failed + 1)); head -5 "$work/out"; }
+}
+
+# breaks mutation model defines...: spin must find an error
+breaks() {
+  local mutation=$1 model=$2; shift 2
+  [[ "$model $mutation" == *"$only"* ]] || return 0
+  mutations=$((mutations + 1))
+  explore -O0 "$model" -DMUT_"$mutation" "$@"
+  local result
+  result=$(sed -n 's/^pan:1: \(.*\) (at depth.*/\1/p' "$work/out" | cut -c1-40)
+  if grep -Eq 'errors: [1-9]' "$work/out" && [ -n "$result" ]; then result="found: $result"
+  else result="NOT FOUND"; failed=$((failed + 1)); head -5 "$work/out"
+  fi
+  report "${model%.pml}" "! $mutation" "$(states)" "$result"
+}
+
+two_producers="-DNP=2 -DPER=2 -DNC=1"
+two_consumers="-DNP=1 -DPER=2 -DNC=2"
+m=slot_ring.pml
+holds  "2P1C"                    50000   $m $two_producers
+holds  "2P1C, order of all"      150000  $m $two_producers -DXORDER
+holds  "2P1C, 3 slots"           50000   $m $two_producers -DN=3
+holds  "2P1C, batches"           100000  $m $two_producers -DBATCH=2
+holds  "2P1C, a producer killed" 300000  $m $two_producers -DKILLS=1 -DVICTIMS=3
+holds  "2P1C, a producer stopped" 100000 $m $two_producers -DSTOPS=1 -DVICTIMS=3
+holds  "3P1C, stopped and killed" 100000 $m -DNP=3 -DPER=1 -DSTOPS=1 -DKILLS=1 -DSTOPPABLE=1 -DVICTIMS=2
+holds  "2P2C"                    50000   $m -DNP=2 -DPER=1 -DNC=2
+holds  "2P2C, a nack"            500000  $m -DNP=2 -DPER=1 -DNC=2 -DNACKS=1
+holds  "2P2C, anybody killed"    500000  $m -DNP=2 -DPER=1 -DNC=2 -DKILLS=1
+holds  "1P2C, 4 messages"        10000   $m -DNP=1 -DPER=4 -DNC=2
+holds  "1P2C, 3 slots"           10000   $m -DNP=1 -DPER=4 -DNC=2 -DN=3
+holds  "1P2C, an expiry, a nack" 500000  $m $two_consumers -DEXPS=1 -DNACKS=1
+holds  "1P2C, an expiry, 2 nacks" 100000 $m -DNP=1 -DPER=1 -DNC=2 -DEXPS=1 -DNACKS=2
+holds  "1P2C, a consumer killed" 100000  $m $two_consumers -DKILLS=1 -DVICTIMS=6 -DNACKS=1
+holds  "1P2C, a consumer stopped" 50000  $m $two_consumers -DSTOPS=1 -DVICTIMS=6 -DNACKS=1
+holds  "1P2C, all verbs, supervisor dies" 300000 $m -DNP=1 -DPER=1 -DNC=2 -DNACKS=1 -DREJECTS=1 -DEXTENDS=1 -DSUPKILLS=1
+holds  "1P2C, killed, supervisor dies" 30000 $m -DNP=1 -DPER=1 -DNC=2 -DNACKS=1 -DKILLS=1 -DVICTIMS=6 -DSUPKILLS=1
+holds  "1P1C, two handles, an expiry" 20000 $m -DNP=1 -DPER=3 -DNC=1 -DASIDES=2 -DEXPS=1
+breaks FREE_KEEPS_LAP            $m $two_producers
+breaks PUBLISH_LATE              $m $two_producers
+breaks BATCH_WAITS               $m $two_producers -DBATCH=2
+breaks NO_BUMP                   $m -DNP=1 -DPER=3 -DNC=2
+breaks BUMP_BLIND                $m -DNP=1 -DPER=3 -DNC=2
+breaks ACK_LAP                   $m -DNP=1 -DPER=3 -DNC=2
+breaks JUMP_FAR                  $m $two_producers
+breaks SKIP_WITHOUT_MARK         $m $two_producers
+breaks PRODUCER_NEVER_SKIPS      $m -DNP=3 -DPER=1 -DSTOPS=1 -DKILLS=1 -DSTOPPABLE=1 -DVICTIMS=2
+breaks CLEAR_LEASED              $m $two_consumers -DEXPS=1 -DNACKS=1
+breaks CLEAR_ANY                 $m $two_consumers -DEXPS=1 -DNACKS=1
+breaks ACK_WITHOUT_OWNER         $m $two_consumers -DEXPS=1 -DNACKS=1
+breaks ACK_WITHOUT_TAG           $m -DNP=1 -DPER=3 -DNC=1 -DASIDES=2 -DEXPS=1
+breaks ACK_WITHOUT_SEQ           $m -DNP=1 -DPER=3 -DNC=1 -DASIDES=2 -DEXPS=1
+breaks CELL_STORE                $m -DNP=1 -DPER=1 -DNC=2 -DEXPS=1 -DNACKS=2
+breaks COUNT_STORE               $m -DNP=1 -DPER=1 -DNC=2 -DEXPS=1 -DNACKS=2
+breaks COUNT_UNGUARDED           $m -DNP=1 -DPER=1 -DNC=2 -DKILLS=1 -DVICTIMS=6 -DNACKS=1
+breaks REAP_FORGETS_SKIPPED      $m $two_producers -DKILLS=1 -DVICTIMS=3
+breaks SUP_NO_CELL               $m $two_consumers -DEXPS=1
+
+m=exclusive.pml
+killed_reader="-DXC -DNP=1 -DPER=3 -DNC=2 -DKILLS=1 -DVICTIMS=6"
+dropper_killed="-DDROP -DNP=1 -DPER=3 -DNC=1 -DKILLS=1 -DVICTIMS=1"
+holds  "XP, successor after a kill" 10000 $m -DXP -DNP=2 -DPER=2 -DNC=1 -DXORDER -DKILLS=1 -DVICTIMS=3
+holds  "XP, 2 consumers"         3000    $m -DXP -DNP=1 -DPER=3 -DNC=2
+holds  "XP drop-oldest, killed"  20000   $m -DXP -DDROP -DNP=2 -DPER=2 -DNC=1 -DKILLS=1 -DVICTIMS=3
+holds  "drop-oldest, 2 producers" 300000 $m -DDROP -DNP=2 -DPER=2 -DNC=1
+holds  "drop-oldest, expiry and kill" 5000 $m $dropper_killed -DEXPS=1
+holds  "XC, 2 producers"         100000  $m -DXC -DNP=2 -DPER=2 -DNC=1
+holds  "XC, all verbs, an expiry" 200000 $m -DXC -DNP=1 -DPER=3 -DNC=1 -DREJECTS=1 -DEXPS=1 -DNACKS=1 -DEXTENDS=1
+holds  "XC, killed, a nack"      30000   $m $killed_reader -DNACKS=1
+holds  "XC, killed, supervisor dies" 50000 $m $killed_reader -DSUPKILLS=1
+holds  "XC, killed twice"        10000   $m -DXC -DNP=1 -DPER=1 -DNC=3 -DKILLS=2 -DVICTIMS=14
+holds  "XC, purge, killed"       200000  $m $killed_reader -DPURGES=1
+holds  "XP and XC, anybody killed" 50000 $m -DXP -DXC -DNP=2 -DPER=2 -DNC=2 -DKILLS=1
+breaks NO_BUMP                   $m -DXP -DNP=1 -DPER=3 -DNC=2
+breaks BUMP_BLIND                $m -DXP -DNP=1 -DPER=3 -DNC=2
+breaks ATTACH_EARLY              $m $killed_reader
+breaks DEATH_FORGETS_READ        $m $killed_reader
+breaks READ_BEFORE_POSITION      $m $killed_reader
+breaks FREE_WHATEVER             $m -DXC -DNP=1 -DPER=3 -DNC=1 -DREJECTS=1
+breaks MARK_IN_PLACE             $m -DXC -DNP=1 -DPER=1 -DNC=3 -DKILLS=2 -DVICTIMS=14
+breaks DROP_WITHOUT_NOTE         $m $dropper_killed
+breaks DROPS_EXPIRE              $m $dropper_killed -DEXPS=1
+
+m=blocks.pml
+holds  "1P1C"                    100     $m
+holds  "1P2C, 2 kills, a nack, a skip" 50000 $m -DNC=2 -DKILLS=2 -DNACKS=1 -DSKIPS=1
+holds  "1P2C, and the supervisor dies" 100000 $m -DNC=2 -DKILLS=2 -DNACKS=1 -DSKIPS=1 -DSUPKILLS=1
+holds  "2P2C, 2 kills"           300000  $m -DNP=2 -DNC=2 -DPER=1 -DKILLS=2
+breaks BLOCK_FIRST               $m -DNC=2 -DKILLS=2
+breaks NO_RECHECK                $m -DNC=2 -DKILLS=2
+breaks INSLOT_KEEPS_OWNER        $m -DNC=2 -DKILLS=2
+breaks ACK_BLOCK_FIRST           $m -DNC=2 -DKILLS=2
+breaks FREE_ANY_GENERATION       $m -DNC=2 -DKILLS=2
+breaks ONLY_THIS_DEATH           $m -DNC=2 -DKILLS=2
+breaks LOAN_FREED_ALWAYS         $m -DNC=2 -DKILLS=2
+breaks NO_CONVERT                $m -DNC=1 -DKILLS=2
+breaks NOT_WHILE_WRITING         $m -DNC=2 -DKILLS=2
+breaks SEQ_ALONE                 $m -DNC=2 -DKILLS=2
+
+m=wait.pml
+one_kill="-DNP=1 -DPER=2 -DNC=2 -DKILLS=1"
+stopped="-DNP=2 -DPER=1 -DNC=2 -DSTOPS=1 -DBUSY=1"
+holds  "2P2C"                    50000   $m -DNP=2 -DPER=1 -DNC=2
+holds  "1P2C, anybody killed"    50000   $m $one_kill
+holds  "1P2C, killed, supervisor dies" 200000 $m $one_kill -DBUSY=1 -DSUPKILLS=1
+holds  "2P2C, a producer stopped" 100000 $m $stopped
+holds  "2P2C, killed, one leaves" 300000 $m -DNP=2 -DPER=1 -DNC=2 -DKILLS=1 -DLEAVES=1 -DVICTIMS=12
+holds  "store buffer, membarrier" 500    $m -DTSO -DNP=1 -DPER=2 -DNC=1
+holds  "store buffer, killed"    50000   $m -DTSO $one_kill
+breaks NO_MEMBARRIER             $m -DTSO -DNP=1 -DPER=2 -DNC=1
+breaks NO_WAKE                   $m $one_kill
+breaks NO_SIGNAL                 $m $one_kill
+breaks NO_RECHECK                $m $one_kill
+breaks SAMPLE_AFTER_REGISTER     $m $one_kill
+breaks SAMPLE_AFTER_RECHECK      $m $one_kill
+breaks ANY_EPOCH                 $m $one_kill
+breaks SAME_EPOCH                $m $one_kill
+breaks NO_EPOCH                  $m $one_kill
+breaks DEATH_WAKES_NOBODY        $m $one_kill
+breaks NO_CHAIN                  $m $stopped
+
+m=numbers.pml
+holds  "2 clients"               1000    $m
+holds  "2 clients, 2 rounds, supervisor dies" 5000 $m -DROUNDS=2 -DSUPKILLS=1
+holds  "3 clients, supervisor dies" 10000 $m -DCLIENTS=3 -DSUPKILLS=1
+breaks HANGUP_TAKES_CLAIMS       $m
+breaks HANGUP_FREES_NUMBER       $m
+breaks RECLAIM_FORGETS_SLOT      $m
+breaks HAND_OUT_FIRST            $m
+
+if [ "${SHMQ_TEST_ALL:-0}" = 1 ]; then
+  m=slot_ring.pml
+  breaks COUNT_WITHOUT_LAP       $m -DNP=1 -DPER=3 -DNC=2 -DEXPS=1 -DNACKS=1
+  holds "1P2C, 3 messages, expiry, nack" 5000000 $m -DNP=1 -DPER=3 -DNC=2 -DEXPS=1 -DNACKS=1
+  holds "1P2C, expiry, 2 nacks"  3500000 $m $two_consumers -DEXPS=1 -DNACKS=2
+  holds "1P2C, a cached candidate" 3500000 $m $two_consumers -DEXPS=1 -DNACKS=1 -DCACHES=1
+  holds "2P1C, two handles, an expiry" 9000000 $m $two_producers -DASIDES=2 -DEXPS=1
+  holds "3P1C, anybody stopped and killed" 1500000 $m -DNP=3 -DPER=1 -DSTOPS=1 -DKILLS=1 -DVICTIMS=3
+  holds "3P1C, 3 slots, stopped and killed" 3500000 $m -DN=3 -DNP=3 -DPER=1 -DSTOPS=1 -DKILLS=1 -DVICTIMS=3
+  m=exclusive.pml
+  holds "XP, 2 consumers, a nack, killed" 900000 $m -DXP -DNP=2 -DPER=1 -DNC=2 -DNACKS=1 -DKILLS=1
+  holds "drop-oldest, 2 producers, killed" 3500000 $m -DDROP -DNP=2 -DPER=2 -DNC=1 -DKILLS=1 -DVICTIMS=3
+  holds "XC, 2 producers, a reject, killed" 900000 $m -DXC -DNP=2 -DPER=1 -DNC=2 -DREJECTS=1 -DKILLS=1
+  m=blocks.pml
+  holds "2P1C, 2 slots, supervisor dies" 3100000 $m -DNP=2 -DNC=1 -DPER=2 -DKILLS=1 -DNSLOT=2 -DSUPKILLS=1
+  holds "2P2C, 2 slots, 3 kills" 3500000 $m -DNP=2 -DNC=2 -DPER=1 -DKILLS=3 -DNSLOT=2 -DNACKS=1
+  m=wait.pml
+  holds "2P2C, anybody killed"   900000 $m -DNP=2 -DPER=1 -DNC=2 -DKILLS=1
+  holds "2P2C, stopped and killed" 900000 $m $stopped -DKILLS=1 -DVICTIMS=12
+  holds "1P3C, a consumer killed" 900000 $m -DNP=1 -DPER=2 -DNC=3 -DKILLS=1 -DVICTIMS=14
+fi
+
+if [ $((configurations + mutations)) = 0 ]; then echo "run.sh: nothing matches '$only'" >&2; exit 1; fi
+echo "$configurations configurations, $mutations mutations, $failed wrong"
+[ $failed = 0 ]
