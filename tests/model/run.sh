@@ -1,61 +1,74 @@
 #!/bin/bash
 # Checks the protocol models with spin: every configuration to the end of its state space without an error, and every
 # mutation with one. SHMQ_TEST_ALL=1 adds bigger configurations; an argument runs only the lines whose model or name
-# contains it. Exits 0 only if everything came out as it should.
+# contains it; SHMQ_TEST_JOBS says how many run at a time (default: one a processor, four at most, each well under 1 GB).
+# Exits 0 only if everything came out as it should.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 only=${1-}
 memory=${SHMQ_MODEL_MEMORY_MB:-3000}
-failed=0 configurations=0 mutations=0
+jobs=${SHMQ_TEST_JOBS:-$(nproc)}
+[ "$jobs" -le 4 ] || jobs=4
+configurations=0 mutations=0
 for tool in spin gcc; do
   command -v $tool >/dev/null || { echo "run.sh: $tool is not installed" >&2; exit 1; }
 done
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
-# explore optimisation model defines...: output of pan in $work/out
+# explore optimisation model defines...: spin, gcc and pan in $run, everything they say in $run/out
 explore() {
   local opt=$1 model=$2; shift 2
-  rm -rf "$work/run"; mkdir "$work/run"
-  ( cd "$work/run" &&
+  ( cd "$run" &&
     spin -a "$@" "$here/$model" >spin.out 2>&1 &&
     gcc "$opt" -w -DSAFETY -DCOLLAPSE -DMEMLIM="$memory" -o pan pan.c >>spin.out 2>&1 &&
-    ./pan -m200000 ) >"$work/out" 2>&1 || [ -x "$work/run/pan" ] || cat "$work/run/spin.out" >>"$work/out"
+    ./pan -m200000 ) >"$run/out" 2>&1
+  [ -x "$run/pan" ] || cat "$run/spin.out" >>"$run/out"
 }
-states() { sed -n 's/^ *\([0-9]\{1,\}\) states, stored.*/\1/p' "$work/out" | head -1; }
-report() { printf '%-13s %-32s %10s states  %s\n' "$1" "$2" "${3:-?}" "$4"; }
+states() { sed -n 's/^ *\([0-9]\{1,\}\) states, stored.*/\1/p' "$run/out" | head -1; }
+report() { printf '%-10s %-36s %10s states  %s\n' "$1" "$2" "${3:-no}" "$4"; }
+wrong() { echo x >>"$work/wrong"; sed 's/^/    /' "$run/out" | head -5; }
 
-# holds name least-states model defines...: no error, the whole state space, and not a suspiciously small one
-holds() {
+check_holds() {
   local name=$1 least=$2 model=$3; shift 3
-  [[ "$model $name" == *"$only"* ]] || return 0
-  configurations=$((configurations + 1))
-  local opt=-O0
-  [ "$least" -gt 3000000 ] && opt=-O2
+  local opt=-O0 n result=ok
+  [ "$least" -le 3000000 ] || opt=-O2
   explore $opt "$model" "$@"
-  local n result=ok
   n=$(states)
-  if ! grep -q 'errors: 0' "$work/out"; then result=ERROR
-  elif grep -Eiq 'max search depth too small|out of memory|memory limit|search not completed|hash-compact|bit statespace|aborting' "$work/out"; then
-    result=TRUNCATED
-  elif [ "${n:-0}" -lt "$least" ]; then result="TOO FEW STATES (expected $least)"
+  if ! grep -q 'errors: 0' "$run/out"; then result=ERROR
+  elif grep -Eiq 'max search depth too small|out of memory|memory limit|search not completed|hash-compact|bit statespace|aborting' "$run/out"
+  then result=TRUNCATED
+  elif [ "${n:-0}" -lt "$least" ]; then result="TOO FEW STATES, expected $least"
   fi
   report "${model%.pml}" "$name" "$n" "$result"
-  [ "$result" = ok ] || { failed=$((failed + 1)); head -5 "$work/out"; }
+  [ "$result" = ok ] || wrong
+}
+check_breaks() {
+  local mutation=$1 model=$2 result; shift 2
+  explore -O0 "$model" -DMUT_"$mutation" "$@"
+  result=$(sed -n 's/^pan:1: \(.*\) (at depth.*/\1/p' "$run/out" | cut -c1-40)
+  if grep -Eq 'errors: [1-9]' "$run/out" && [ -n "$result" ]; then
+    report "${model%.pml}" "! $mutation" "$(states)" "found: $result"
+  else
+    report "${model%.pml}" "! $mutation" "$(states)" "NOT FOUND"
+    wrong
+  fi
 }
 
+# start command...: in the background, as soon as there is room; each prints its lines in one piece
+start() {
+  while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+  ( run=$(mktemp -d "$work/run.XXXXXX"); text=$("$@"); printf '%s\n' "$text"; rm -rf "$run" ) &
+}
+# holds name least-states model defines...: no error, the whole state space, and not a suspiciously small one
+holds() {
+  [[ "$3 $1" == *"$only"* ]] || return 0
+  configurations=$((configurations + 1)); start check_holds "$@"
+}
 # breaks mutation model defines...: spin must find an error
 breaks() {
-  local mutation=$1 model=$2; shift 2
-  [[ "$model $mutation" == *"$only"* ]] || return 0
-  mutations=$((mutations + 1))
-  explore -O0 "$model" -DMUT_"$mutation" "$@"
-  local result
-  result=$(sed -n 's/^pan:1: \(.*\) (at depth.*/\1/p' "$work/out" | cut -c1-40)
-  if grep -Eq 'errors: [1-9]' "$work/out" && [ -n "$result" ]; then result="found: $result"
-  else result="NOT FOUND"; failed=$((failed + 1)); head -5 "$work/out"
-  fi
-  report "${model%.pml}" "! $mutation" "$(states)" "$result"
+  [[ "$2 $1" == *"$only"* ]] || return 0
+  mutations=$((mutations + 1)); start check_breaks "$@"
 }
 
 two_producers="-DNP=2 -DPER=2 -DNC=1"
@@ -194,6 +207,8 @@ if [ "${SHMQ_TEST_ALL:-0}" = 1 ]; then
   holds "1P3C, a consumer killed" 900000 $m -DNP=1 -DPER=2 -DNC=3 -DKILLS=1 -DVICTIMS=14
 fi
 
+wait
 if [ $((configurations + mutations)) = 0 ]; then echo "run.sh: nothing matches '$only'" >&2; exit 1; fi
+failed=$(cat "$work/wrong" 2>/dev/null | wc -l)
 echo "$configurations configurations, $mutations mutations, $failed wrong"
-[ $failed = 0 ]
+[ "$failed" = 0 ]
