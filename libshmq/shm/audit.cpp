@@ -95,7 +95,7 @@ void sum_participant(const ParticipantRecord& record, TotalCounts& counts) {
     counts.rejected += get(record.rejected);
     counts.extended += get(record.extended);
     counts.stale += get(record.stale);
-    counts.dropped_oldest += get(record.dropped);
+    counts.dropped_oldest += DropCount::unpack(get(record.dropped)).dropped;
     counts.purged += get(record.purged);
     const auto state = static_cast<ParticipantState>(record.state.load(memory_order_relaxed));
     if (state != ParticipantState::attached && state != ParticipantState::hung_up) return;

@@ -146,7 +146,7 @@ struct alignas(64) ParticipantRecord {
     Atomic<std::uint64_t> rejected;         // 184
     Atomic<std::uint64_t> extended;         // 192
     Atomic<std::uint64_t> stale;            // 200: verbs that came too late
-    Atomic<std::uint64_t> dropped;          // 208: oldest messages dropped to make room
+    Atomic<std::uint64_t> dropped;          // 208: { oldest messages dropped:39 | slot + 1:25 }
     Atomic<std::uint64_t> skips;            // 216: unfinished claims it went past
     Atomic<std::uint64_t> resent;           // 224: own claims that were skipped, and sent again
     Atomic<std::uint64_t> full;             // 232: sends that found no room

@@ -103,14 +103,23 @@ void SendSide::fill_slot(std::uint64_t position, std::size_t length, std::uint64
     fill(view_.ring.payload(position));
 }
 
-// Drops the oldest ready message, by lease so that a kill in between returns it. False: none ready.
+// Drops the oldest ready message: by lease, so that a kill before the free returns it, and noted,
+// so that a kill after the free leaves it counted. False: none ready.
 bool SendSide::make_room() {
     Lease lease;
     if (view_.ring.take(drop_cursor_, number_, lease) == TakeStatus::empty) return false;
     const BlockHandle block = view_.block_at(lease.sequence);
+    const std::uint64_t dropped =
+        DropCount::unpack(record_->dropped.load(memory_order_relaxed)).dropped;
+    const auto note = [&](DropCount count) {
+        record_->dropped.store(count.pack(), memory_order_release);
+    };
+    note({dropped, view_.ring.index_of(lease.sequence) + 1});
     if (view_.ring.ack(lease) == HoldStatus::done) {
         if (block.valid()) view_.pool.free(block);
-        bump(record_->dropped);
+        note({dropped + 1, 0});
+    } else {
+        note({dropped, 0});  // the supervisor took us for dead
     }
     return true;
 }

@@ -127,6 +127,19 @@ struct Attempts {
     constexpr bool operator==(const Attempts&) const = default;
 };
 
+// A producer's count of messages it dropped to make room, with the slot (+ 1; 0: none) that it is
+// about to free for the next one: whoever finds it dead knows whether that one must be counted.
+struct DropCount {
+    std::uint64_t dropped = 0;
+    std::uint64_t slot_plus_one = 0;
+
+    static constexpr unsigned slot_bits = 25;
+    static constexpr DropCount unpack(std::uint64_t raw) {
+        return {raw >> slot_bits, raw & ((std::uint64_t{1} << slot_bits) - 1)};
+    }
+    constexpr std::uint64_t pack() const { return dropped << slot_bits | slot_plus_one; }
+};
+
 enum class NoteKind : std::uint8_t { none = 0, deadline = 1, rejected = 2, damaged = 3 };
 
 // Deadlines have a grain of 4 ms and compare modulo 2^32 grains (198 days).

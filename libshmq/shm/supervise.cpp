@@ -93,8 +93,12 @@ Reclaimed Supervise::reclaim(std::uint16_t number, Ending ending) {
     if (state_of(record) == ParticipantState::vacant) return reclaimed;
     record.state.store(static_cast<std::uint32_t>(ParticipantState::gone), memory_order_relaxed);
     const bool failed = ending != Ending::detached;
+    finish_drop(record, number);
     reclaim_slots(number, false, failed, reclaimed);
-    if (is_exclusive_reader(record)) reclaim_reads(record, failed, reclaimed);
+    if (is_exclusive_reader(record)) {
+        reclaim_reads(record, failed, reclaimed);
+        purge_left_to_holder_ = false;
+    }
     reclaimed.blocks = reclaim_blocks(number);
 
     Totals& totals = view_.header->totals;
@@ -165,6 +169,22 @@ void Supervise::reclaim_slot(std::uint64_t index, SlotWord word, bool failed,
     damaged_ = true;
 }
 
+// A drop that its producer began: freed means dropped, leased means that it is returned like
+// everything else that the dead held.
+void Supervise::finish_drop(ParticipantRecord& record, std::uint16_t number) {
+    DropCount count = DropCount::unpack(record.dropped.load(memory_order_acquire));
+    if (count.slot_plus_one == 0) return;
+    if (count.slot_plus_one > view_.ring.capacity()) {
+        damaged_ = true;
+    } else {
+        const SlotWord word = view_.ring.word_at(count.slot_plus_one - 1);
+        const bool still_leased = word.state() == SlotState::leased && word.owner() == number;
+        count.dropped += still_leased ? 0u : 1u;
+    }
+    count.slot_plus_one = 0;
+    record.dropped.store(count.pack(), memory_order_release);
+}
+
 bool Supervise::is_exclusive_reader(const ParticipantRecord& record) const {
     return segment_.geometry().has(exclusive_consumer) &&
            record.role.load(memory_order_relaxed) == static_cast<std::uint32_t>(Role::consumer);
@@ -180,7 +200,11 @@ void Supervise::reclaim_reads(ParticipantRecord& record, bool failed, Reclaimed&
         if (word.state() != SlotState::ready) continue;
         const std::int64_t laps = lap_difference(word.lap(), read_lap);
         const bool read = laps < 0 || (laps == 0 && index < view_.ring.index_of(read_position));
-        if (read && return_slot(index, word, failed)) ++reclaimed.leases;
+        if (read) {
+            if (return_slot(index, word, failed)) ++reclaimed.leases;
+        } else if (purge_left_to_holder_ && !after_purge(index, word)) {
+            drop_for_purge(index, word);
+        }
     }
 }
 
@@ -281,7 +305,8 @@ std::uint64_t Supervise::sweep(Nanoseconds now) {
         if (word.owner() == 0) {
             decide(index, word);
             ++acted;
-        } else if (expired(index, word, now) && return_slot(index, word, true)) {
+        } else if (!held_by_producer(word) && expired(index, word, now) &&
+                   return_slot(index, word, true)) {
             add(view_.header->totals.expired, 1);
             ++acted;
         }
@@ -320,6 +345,16 @@ void Supervise::decide(std::uint64_t index, SlotWord word) {
     auto& reason =
         note.kind == NoteKind::damaged ? totals.dropped_damaged : totals.dropped_rejected;
     if (free_slot(index, word)) add(reason, 1);
+}
+
+// Producers lease only what they are about to drop; that never comes back while they live.
+bool Supervise::held_by_producer(SlotWord word) {
+    if (word.owner() >= segment_.geometry().shape.participants) {
+        damaged_ = true;
+        return true;
+    }
+    return view_.participants[word.owner()].role.load(memory_order_relaxed) ==
+           static_cast<std::uint32_t>(Role::producer);
 }
 
 // A lease counts from when it was first seen here, or runs until the deadline that its holder set.
@@ -374,18 +409,29 @@ std::uint64_t Supervise::purge() {
         } else if (word.state() != SlotState::returned) {
             continue;
         }
-        const SlotWord ours = word.to(SlotState::leased, 0);
-        if (!view_.ring.change(index, word, ours)) continue;
-        if (free_slot(index, ours)) ++purged;
+        if (drop_for_purge(index, word)) ++purged;
     }
+    purge_left_to_holder_ = to_holder;
     if (to_holder) {
         view_.header->purge_position.store(end, memory_order_relaxed);
         view_.header->purge_requests.fetch_add(1, memory_order_release);
         wake(view_.header->items, UINT32_MAX);
     }
-    add(view_.header->totals.purged, purged);
     wake(view_.header->space, UINT32_MAX);
     return purged;
+}
+
+bool Supervise::drop_for_purge(std::uint64_t index, SlotWord word) {
+    const SlotWord ours = word.to(SlotState::leased, 0);
+    if (!view_.ring.change(index, word, ours) || !free_slot(index, ours)) return false;
+    add(view_.header->totals.purged, 1);
+    return true;
+}
+
+bool Supervise::after_purge(std::uint64_t index, SlotWord word) const {
+    const std::uint64_t end = view_.header->purge_position.load(memory_order_relaxed);
+    const std::int64_t laps = lap_difference(word.lap(), view_.ring.lap_of(end) & lap_mask);
+    return laps > 0 || (laps == 0 && index >= view_.ring.index_of(end));
 }
 
 void Supervise::close(QueueStatus status) {
@@ -416,7 +462,8 @@ void Supervise::fold_counters(ParticipantRecord& record) {
     move(record.rejected, totals.rejected);
     move(record.extended, totals.extended);
     move(record.stale, totals.stale);
-    move(record.dropped, totals.dropped);
+    add(totals.dropped, DropCount::unpack(record.dropped.load(memory_order_relaxed)).dropped);
+    record.dropped.store(0, memory_order_relaxed);
     move(record.purged, totals.purged);
     for (auto* counter :
          {&record.skips, &record.resent, &record.full, &record.sleeps, &record.wakes}) {

@@ -88,6 +88,10 @@ class Supervise {
     void reclaim_slots(std::uint16_t number, bool leases_only, bool failed, Reclaimed& reclaimed);
     void reclaim_slot(std::uint64_t index, SlotWord word, bool failed, Reclaimed& reclaimed);
     void reclaim_reads(ParticipantRecord& record, bool failed, Reclaimed& reclaimed);
+    void finish_drop(ParticipantRecord& record, std::uint16_t number);
+    bool held_by_producer(SlotWord word);
+    bool drop_for_purge(std::uint64_t index, SlotWord word);
+    bool after_purge(std::uint64_t index, SlotWord word) const;
     std::uint64_t reclaim_blocks(std::uint16_t number);
     void mark_referred(std::vector<Suspect>& suspects);
     bool return_slot(std::uint64_t index, SlotWord word, bool failed);
@@ -101,8 +105,9 @@ class Supervise {
 
     Segment& segment_;
     QueueView view_;
-    std::vector<Seen> seen_;  // by slot; empty until a lease is seen
-    bool damaged_ = false;    // something seen that no sound peer leaves
+    std::vector<Seen> seen_;             // by slot; empty until a lease is seen
+    bool purge_left_to_holder_ = false;  // who dies before doing it leaves it to us
+    bool damaged_ = false;               // something seen that no sound peer leaves
 };
 
 }  // namespace shmq::shm
