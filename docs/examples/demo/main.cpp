@@ -187,8 +187,6 @@ class Demo {
                            std::chrono::duration<double>(Clock::now() - started_).count());
             pause_for(1ms);
         }
-        auto info = client_->describe(queue_name);
-        if (info) reclaimed_ = info->reclaimed;
         work_.board.finish.store(1);
         for (std::uint32_t number = 0; number < consumers; ++number) {
             const auto status = consumers_[number].wait_until(Clock::now() + 10s);
@@ -262,7 +260,6 @@ class Demo {
         Run run;
         run.messages = work_.board.sent.load();
         run.bytes = work_.board.sent_bytes.load();
-        run.reclaimed = reclaimed_;
         std::uint64_t last = 0;
         for (std::uint32_t number = 0; number < consumers; ++number) {
             const Board::Consumer& consumer = work_.board.consumers[number];
@@ -326,7 +323,6 @@ class Demo {
     Progress progress_;
     TimePoint started_, continue_at_, kill_by_;
     bool stopped_ = false, continued_ = false, killed_ = false, kept_ = false;
-    std::uint64_t reclaimed_ = 0;
 };
 
 std::optional<Options> parse(int argument_count, char** arguments) {

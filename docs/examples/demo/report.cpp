@@ -8,7 +8,8 @@
 namespace demo {
 namespace {
 
-constexpr std::size_t duplicates_shown_max = 20;
+constexpr std::size_t duplicates_shown_max = 1000;
+constexpr double seconds_between_draws = 0.1;
 
 void row(const char* name, const std::string& value, const std::string& note = {}) {
     std::printf("  %-20s %14s%s%s\n", name, value.c_str(), note.empty() ? "" : "   ", note.c_str());
@@ -45,6 +46,16 @@ void print_table(const Run& run, const Books& books) {
     row("lost", with_commas(books.lost));
 }
 
+void print_duplicates(const Books& books) {
+    if (books.duplicates.empty()) return;
+    std::printf("\nduplicates, each with all its receipts:\n");
+    for (std::size_t i = 0; i < std::min(books.duplicates.size(), duplicates_shown_max); ++i)
+        std::printf("  %s\n", books.duplicates[i].c_str());
+    if (books.duplicates.size() > duplicates_shown_max) {
+        std::printf("  and %zu more\n", books.duplicates.size() - duplicates_shown_max);
+    }
+}
+
 }  // namespace
 
 std::string with_commas(std::uint64_t number) {
@@ -55,14 +66,8 @@ std::string with_commas(std::uint64_t number) {
 }
 
 bool print_report(const Run& run, const Books& books) {
+    print_duplicates(books);
     print_table(run, books);
-    if (!books.duplicates.empty()) std::printf("\nduplicates, each with all its receipts:\n");
-    for (std::size_t i = 0; i < std::min(books.duplicates.size(), duplicates_shown_max); ++i)
-        std::printf("  %s\n", books.duplicates[i].c_str());
-    if (books.duplicates.size() > duplicates_shown_max) {
-        std::printf("  and %zu more\n", books.duplicates.size() - duplicates_shown_max);
-    }
-
     const auto check = [](bool good, const char* what) {
         std::printf("  %s  %s\n", good ? "ok    " : "FAILED", what);
     };
@@ -81,7 +86,8 @@ bool print_report(const Run& run, const Books& books) {
 Progress::Progress() : terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 void Progress::show(double share, std::uint64_t messages, double seconds) {
-    if (!terminal_) return;
+    if (!terminal_ || (drawn_ && seconds - drawn_at_ < seconds_between_draws)) return;
+    drawn_at_ = seconds;
     constexpr int width = 30;
     const int done = static_cast<int>(std::clamp(share, 0.0, 1.0) * width);
     std::fprintf(stderr, "\r  [%.*s%*s] %3.0f %%  %s received  %.1f s\033[K", done,

@@ -15,14 +15,13 @@ struct Run {
     std::uint64_t bytes = 0;
     double seconds = 0;  // from the start signal to the last ack
     double kill_to_redelivery_ms = -1;
-    std::uint64_t reclaimed = 0;  // what the daemon says that it took back
     Histogram time_in_queue;
 };
 
 // 1234567 as "1,234,567".
 std::string with_commas(std::uint64_t number);
 
-// Prints the table, the duplicates and the faults. Returns whether all is well.
+// Prints the duplicates, the table, and the check with its faults. Returns whether all is well.
 bool print_report(const Run& run, const Books& books);
 
 // One line that is drawn over again, on a terminal only.
@@ -38,6 +37,7 @@ class Progress {
   private:
     bool terminal_;
     bool drawn_ = false;
+    double drawn_at_ = 0;
 };
 
 }  // namespace demo
