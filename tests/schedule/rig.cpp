@@ -249,6 +249,10 @@ std::string Rig::check_ends() {
         return "stranded: " + std::to_string(counts.ready) + " ready and " +
                std::to_string(counts.returned) + " returned, while consumers wait";
     }
+    const bool empty = counts.ready + counts.returned + counts.leased + counts.deciding == 0;
+    if (receiving && empty && counts.blocks_used != 0) {
+        return "left behind: " + std::to_string(counts.blocks_used) + " blocks of no message";
+    }
     if (!scenario_.leases_end() && counts.leased + counts.deciding + counts.writing != 0) {
         return "left behind: " + std::to_string(counts.leased) + " leased, " +
                std::to_string(counts.deciding) + " undecided, " + std::to_string(counts.writing) +

@@ -7,6 +7,8 @@ namespace shmq::schedule {
 namespace {
 
 constexpr std::size_t large_bytes = 600;
+// So often a message is given back at most: runs have to end.
+constexpr std::uint32_t deliveries_most = 4;
 
 }  // namespace
 
@@ -169,16 +171,21 @@ void Rig::end_by_ack(Party& party, std::size_t which) {
 bool Rig::end_otherwise(Party& party, std::size_t which) {
     shm::Delivery& delivery = party.held[which];
     const MessageId id = party.held_ids[which];
-    switch (party.random.below(3)) {
-        case 0:
-            if ((scenario_.verbs & nacks) == 0 || delivery.deliveries > 2) return false;
+    std::uint32_t allowed[3];
+    std::uint32_t count = 0;
+    for (const std::uint32_t verb : {nacks, rejects, extends}) {
+        if ((scenario_.verbs & verb) != 0) allowed[count++] = verb;
+    }
+    if (count == 0) return false;
+    switch (allowed[party.random.below(count)]) {
+        case nacks:
+            if (delivery.deliveries > deliveries_most) return false;
             if (party.receiver->nack(delivery) == shm::HoldStatus::stale) {
                 check_stale(party, Race::stale_nack);
             }
             forget(party, which);
             return true;
-        case 1:
-            if ((scenario_.verbs & rejects) == 0) return false;
+        case rejects:
             if (id != UINT32_MAX) books_.rejected(id);
             if (party.receiver->reject(delivery) == shm::HoldStatus::stale) {
                 check_stale(party, Race::stale_reject);
@@ -187,7 +194,6 @@ bool Rig::end_otherwise(Party& party, std::size_t which) {
             forget(party, which);
             return true;
         default:
-            if ((scenario_.verbs & extends) == 0) return false;
             if (party.receiver->extend(delivery, 0) == shm::HoldStatus::stale) {
                 check_stale(party, Race::stale_extend);
             }
