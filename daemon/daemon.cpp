@@ -102,24 +102,25 @@ bool Daemon::start() {
         return false;
     }
     auto parts = std::make_unique<Parts>(options_, std::move(io));
+    // Before there is a socket: who can connect may also tell us to end.
+    if (options_.handle_signals && !(parts->signals = open_signals())) {
+        problem_ = fmt::format("signals: {}", std::strerror(errno));
+        return false;
+    }
     problem_ = parts->listener.open(options_.socket);
     if (!problem_.empty()) return false;
     parts_ = std::move(parts);
     parts_->about.socket = options_.socket;
     parts_->about.instance = random_identity().text();
     parts_->about.started_at = monotonic_now();
-    if (!watch_controls()) {
-        problem_ = fmt::format("signals: {}", std::strerror(errno));
-        shut_down();
-        return false;
-    }
+    watch_controls();
     parts_->server.start(parts_->listener);
     log().info("shmqd {} (pid {}) listens on {}, loop {}{}", version_text(), ::getpid(),
                options_.socket, parts_->io->name(), refusal.empty() ? "" : " because " + refusal);
     return true;
 }
 
-bool Daemon::watch_controls() {
+void Daemon::watch_controls() {
     Parts& parts = *parts_;
     parts.io->watch(parts.stop_source, stop_event_.get(), POLLIN, Priority::signal,
                     [&parts](unsigned) {
@@ -127,12 +128,9 @@ bool Daemon::watch_controls() {
                         parts.stopping = true;
                         return Progress::drained;
                     });
-    if (!options_.handle_signals) return true;
-    parts.signals = open_signals();
-    if (!parts.signals) return false;
+    if (!parts.signals) return;
     parts.io->watch(parts.signal_source, parts.signals.get(), POLLIN, Priority::signal,
                     [this](unsigned) { return on_signal(); });
-    return true;
 }
 
 Progress Daemon::on_signal() {

@@ -37,7 +37,7 @@ class Daemon {
   private:
     struct Parts;
 
-    bool watch_controls();
+    void watch_controls();
     Progress on_signal();
     void watch_idleness();
     void shut_down();
