@@ -255,7 +255,7 @@ bool ReceiveSide::ack_read_at(std::uint64_t position) {
 
 std::size_t ReceiveSide::ack_through(std::uint64_t sequence) {
     std::size_t acked = 0;
-    const std::uint64_t end = after(sequence, cursor_.next) ? cursor_.next : sequence + 1;
+    const std::uint64_t end = after(sequence + 1, cursor_.next) ? cursor_.next : sequence + 1;
     for (std::uint64_t position = base_; after(end, position); ++position) {
         if (!ack_read_at(position)) continue;
         ++acked;
