@@ -1,0 +1,100 @@
+// Returned messages are found oldest first, however many there are.
+#include "shm/returned_map.hpp"
+
+#include <gtest/gtest.h>
+
+#include "unit/shm/test_queue.hpp"
+
+namespace shmq::shm {
+namespace {
+
+// Everything sent, taken, and given back in an order of its own.
+void return_all(TestQueue& queue, int messages, int stride) {
+    SendSide producer = queue.producer();
+    ReceiveSide consumer = queue.consumer();
+    std::vector<Delivery> held(static_cast<std::size_t>(messages));
+    for (int i = 0; i < messages; ++i) {
+        ASSERT_EQ(send_text(producer, std::to_string(i)), SendStatus::sent);
+        ASSERT_EQ(consumer.try_receive(held[static_cast<std::size_t>(i)]), ReceiveStatus::received);
+    }
+    for (int i = 0; i < messages; ++i) {
+        auto& delivery = held[static_cast<std::size_t>(i * stride % messages)];
+        ASSERT_EQ(consumer.nack(delivery), HoldStatus::done);
+    }
+}
+
+TEST(ReturnedMap, GivesTheOldestFirst) {
+    TestQueue queue;
+    return_all(queue, 61, 7);
+    ReceiveSide consumer = queue.consumer();
+    for (int i = 0; i < 61; ++i)
+        EXPECT_EQ(receive_text(consumer), std::to_string(i));
+    EXPECT_EQ(receive_text(consumer), "");
+    EXPECT_EQ(queue.violations(), std::vector<std::string>{});
+}
+
+TEST(ReturnedMap, FindsMoreThanOneLookKeeps) {
+    Shape shape = small_shape();
+    shape.capacity = 256;
+    TestQueue queue(shape);
+    return_all(queue, 251, 11);
+    ReceiveSide consumer = queue.consumer();
+    for (int i = 0; i < 251; ++i)
+        EXPECT_EQ(receive_text(consumer), std::to_string(i));
+    EXPECT_EQ(receive_text(consumer), "");
+}
+
+TEST(ReturnedMap, ReturnedOnesComeBeforeNewOnes) {
+    TestQueue queue;
+    return_all(queue, 3, 1);
+    SendSide producer = queue.producer();
+    ASSERT_EQ(send_text(producer, "new"), SendStatus::sent);
+    ReceiveSide consumer = queue.consumer();
+    for (const char* text : {"0", "1", "2", "new"})
+        EXPECT_EQ(receive_text(consumer), text);
+}
+
+TEST(ReturnedMap, ACellThatSaysNothingIsCleared) {
+    TestQueue queue;
+    QueueView view = queue.view();
+    const std::uint64_t cell = returned_cell(0, 5, 3);
+    ASSERT_TRUE(view.map.replace(9, 0, cell));
+    ReturnedFinds finds;
+    finds.look_everywhere(view.ring, view.map);
+    EXPECT_EQ(finds.next(), nullptr);
+    EXPECT_FALSE(cell_set(view.map.cell(9)));
+}
+
+TEST(ReturnedMap, AReturnUnderWayIsPassedOver) {
+    TestQueue queue;
+    SendSide producer = queue.producer();
+    ReceiveSide consumer = queue.consumer();
+    ASSERT_EQ(send_text(producer, "x"), SendStatus::sent);
+    Delivery delivery;
+    ASSERT_EQ(consumer.try_receive(delivery), ReceiveStatus::received);
+    QueueView view = queue.view();
+    ASSERT_TRUE(
+        view.set_cell(delivery.lease.sequence, delivery.lease.word.tag(), [] { return true; }));
+    ReturnedFinds finds;
+    finds.look_everywhere(view.ring, view.map);
+    EXPECT_EQ(finds.next(), nullptr);
+    EXPECT_TRUE(cell_set(view.map.cell(0)));
+}
+
+// A walk of few cells comes round to everything in the end.
+TEST(ReturnedMap, WhatNobodyAnnouncedIsFoundByLookingOn) {
+    TestQueue queue;
+    return_all(queue, 60, 1);
+    QueueView view = queue.view();
+    ReturnedFinds finds;
+    std::size_t found = 0;
+    for (int walk = 0; walk < 16; ++walk) {
+        finds.look_on(view.ring, view.map, 4);
+        while (finds.next() != nullptr)
+            ++found;
+    }
+    EXPECT_EQ(found, 60u);
+}
+
+}  // namespace
+}  // namespace shmq::shm
