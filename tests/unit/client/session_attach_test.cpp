@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <string>
 #include <thread>
 
@@ -120,9 +121,13 @@ TEST_F(SessionAttachTest, DetachGivesTheNumberBackOnce) {
 
 TEST_F(SessionAttachTest, ANumberOfALostConnectionIsNotDetachedOnTheNext) {
     ASSERT_TRUE(session_->attach("jobs", shm::Role::consumer));
-    daemon_.on(method::status,
-               [](const wire::Call&, wire::Frame&) { return FakeDaemon::hang_up(); });
-    EXPECT_FALSE(session_->status());
+    std::atomic<int> hang_ups{1};
+    daemon_.on(method::list, [&](const wire::Call&, wire::Frame&) {
+        if (hang_ups-- > 0) return FakeDaemon::hang_up();
+        return FakeDaemon::answer({{"queues", Json::array()}});
+    });
+    ASSERT_TRUE(session_->list());
+    ASSERT_EQ(daemon_.calls(method::hello).size(), 2u) << "there is no next connection";
     EXPECT_TRUE(session_->detach("jobs", participant));
     EXPECT_TRUE(detached().empty());
 }
