@@ -75,6 +75,12 @@ std::uint64_t Books::sent() const {
                       [](const Message& message) { return message.returned != 0; }));
 }
 
+std::uint64_t Books::dropped() const {
+    return static_cast<std::uint64_t>(
+        std::count_if(messages_.begin(), messages_.end(),
+                      [](const Message& message) { return message.gone == Gone::dropped; }));
+}
+
 std::string Books::close(bool losses_allowed, bool acks_unreported) const {
     for (MessageId id = 0; id < messages_.size(); ++id) {
         const Message& message = messages_[id];

@@ -33,6 +33,7 @@ class Books {
     bool known(MessageId id) const { return id < messages_.size(); }
     std::uint64_t sent() const;
     std::uint64_t acked() const { return acked_; }
+    std::uint64_t dropped() const;
 
     // ---- At the end, the queue being empty ----
     // `losses_allowed`: drop-oldest or purge may have taken messages that nobody saw.

@@ -305,6 +305,10 @@ void Rig::finish() {
     const bool nobody_died =
         !scenario_.kills_producers && !scenario_.kills_consumers && !scenario_.kills_supervisor;
     const shm::TotalCounts totals = shm::count_totals(*segment_);
+    if (!scenario_.kills_supervisor && totals.dropped_oldest != books_.dropped()) {
+        require("counted " + std::to_string(totals.dropped_oldest) + " dropped; were " +
+                std::to_string(books_.dropped()));
+    }
     if (nobody_died && (totals.sent != books_.sent() || totals.acked != books_.acked())) {
         require("counted " + std::to_string(totals.sent) + " sent and " +
                 std::to_string(totals.acked) + " acked; were " + std::to_string(books_.sent()) +

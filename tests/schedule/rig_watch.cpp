@@ -16,7 +16,9 @@ using shm::SlotWord;
 bool is_counter(std::uint64_t offset, const shm::Geometry& geometry) {
     if (offset >= geometry.participants_offset && offset < geometry.returned_offset) {
         const std::uint64_t field = (offset - geometry.participants_offset) & 255;
-        return field >= offsetof(shm::ParticipantRecord, in_flight);
+        // What is being dropped is noted there, and a supervisor reads it.
+        return field >= offsetof(shm::ParticipantRecord, in_flight) &&
+               field != offsetof(shm::ParticipantRecord, dropped);
     }
     if (offset >= geometry.slots_offset) {
         const std::uint64_t field =

@@ -114,6 +114,12 @@ std::vector<Scenario> deaths() {
          .kills_producers = true,
          .kills_consumers = true,
          .newcomers = 3},
+        {.name = "purge_deaths_exclusive_consumer",
+         .flags = exclusive_consumer,
+         .producers = 2,
+         .kills_consumers = true,
+         .purges = 2,
+         .newcomers = 1},
         {.name = "deaths_exclusive_consumer",
          .flags = exclusive_consumer,
          .producers = 2,
@@ -151,7 +157,7 @@ std::vector<Scenario> deaths() {
     };
 }
 
-std::vector<Scenario> blocks_and_sleep() {
+std::vector<Scenario> with_blocks() {
     return {
         {.name = "blocks",
          .producers = 2,
@@ -187,6 +193,11 @@ std::vector<Scenario> blocks_and_sleep() {
          .consumers = 2,
          .sends = 5,
          .blocks = true},
+    };
+}
+
+std::vector<Scenario> asleep() {
+    return {
         {.name = "sleep_2x2", .producers = 2, .consumers = 2, .sleeps = true},
         {.name = "sleep_nack", .producers = 2, .consumers = 2, .verbs = nacks, .sleeps = true},
         {.name = "sleep_exclusive",
@@ -231,7 +242,7 @@ std::vector<Scenario> blocks_and_sleep() {
 const std::vector<Scenario>& scenarios() {
     static const std::vector<Scenario> all = [] {
         std::vector<Scenario> together;
-        for (const auto& part : {plain(), verbs(), deaths(), blocks_and_sleep()}) {
+        for (const auto& part : {plain(), verbs(), deaths(), with_blocks(), asleep()}) {
             together.insert(together.end(), part.begin(), part.end());
         }
         return together;
