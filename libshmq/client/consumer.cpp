@@ -73,8 +73,10 @@ Error ConsumerCore::why_not(shm::ReceiveStatus status) const noexcept {
 // Receives into `delivery`; sleeps at most until the deadline.
 Result<void> ConsumerCore::wait_for(shm::Delivery& delivery, Nanoseconds deadline) noexcept {
     auto status = side_.try_receive(delivery);
-    if (status == shm::ReceiveStatus::received) [[likely]]
+    if (status == shm::ReceiveStatus::received) [[likely]] {
+        waiting_.went_through();
         return {};
+    }
     if (status == shm::ReceiveStatus::empty) {
         const Waited waited = waiting_.until(deadline, [&](bool thorough) {
             status = side_.try_receive(delivery, thorough);

@@ -44,8 +44,10 @@ std::uint64_t ProducerCore::timestamp() const noexcept {
 template <typename Attempt>
 Result<void> ProducerCore::until_sent(Nanoseconds deadline, Attempt attempt) noexcept {
     shm::SendStatus status = attempt();
-    if (status == shm::SendStatus::sent) [[likely]]
+    if (status == shm::SendStatus::sent) [[likely]] {
+        waiting_.went_through();
         return {};
+    }
     if (status == shm::SendStatus::full && (rejects_ || deadline == 0)) return Condition::full;
     if (status == shm::SendStatus::full) {
         const Waited waited = waiting_.until(deadline, [&](bool) {

@@ -51,6 +51,7 @@ ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
         const TakeStatus status = exclusive_ ? view_.ring.read(cursor_, delivery.lease)
                                              : view_.ring.take(cursor_, number_, delivery.lease);
         if (status == TakeStatus::taken) {
+            view_.ring.prefetch_beyond(delivery.lease.sequence);
             if (exclusive_) record_->read_position.store(cursor_.next, memory_order_relaxed);
             if (open(delivery, true)) return ReceiveStatus::received;
             continue;

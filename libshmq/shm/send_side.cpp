@@ -73,6 +73,7 @@ SendStatus SendSide::place(std::size_t length, std::uint64_t timestamp, bool wak
             bump(record_->full);
             return SendStatus::full;
         }
+        view_.ring.prefetch_beyond(position);
         fill_slot(position, length, timestamp, fill);
         if (exclusive_) {
             view_.ring.publish_exclusive(position);

@@ -51,6 +51,9 @@ struct Lease {
     SlotWord word;  // as it was when it became ours
 };
 
+// Far enough ahead to hide a hand-over of one line (about 150 ns at 20 ns a message).
+constexpr std::uint64_t prefetch_slots = 8;
+
 enum class ClaimStatus { claimed, full };
 enum class TakeStatus { taken, empty };
 enum class HoldStatus { done, stale };
@@ -70,6 +73,11 @@ class SlotRing {
     std::uint64_t lap_of(std::uint64_t position) const { return position >> capacity_log2_; }
     SlotHeader& slot(std::uint64_t position) const {
         return *reinterpret_cast<SlotHeader*>(slots_ + (index_of(position) << slot_size_log2_));
+    }
+    // Starts to fetch the slot that this side will write a few steps from now: without it each step
+    // waits for a cache line of the other side.
+    void prefetch_beyond(std::uint64_t position) const {
+        prefetch_for_write(&slot(position + prefetch_slots));
     }
     std::byte* payload(std::uint64_t position) const {
         return reinterpret_cast<std::byte*>(&slot(position)) + sizeof(SlotHeader);
