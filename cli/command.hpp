@@ -1,22 +1,19 @@
-// The table of verbs, and what all of them share: global options, options with units, connecting,
-// and how a verb ends. A verb is one file; it says its options in `prepare`, which returns what to
-// do once the command line was understood. Verbs that cannot go on throw Failure.
+// The table of verbs, and what all of them share: connecting, and how a verb ends. A verb is one
+// file; it says its options in `prepare`, which returns what to do once the command line was
+// understood. Verbs that cannot go on throw Failure.
 #pragma once
 
-#include <chrono>
-#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include <shmq/client.hpp>
+
+#include "cli/options.hpp"
 
 namespace shmq::cli {
 
@@ -70,7 +67,7 @@ struct Verb {
     std::string_view summary;
     std::string_view example;  // lines for --help
     // The context lives until the action has ended.
-    Action (*prepare)(CLI::App& app, const Context& context);
+    Action (*prepare)(Options& options, const Context& context);
     bool takes_tail = false;
 };
 
@@ -80,28 +77,7 @@ std::span<const Verb* const> verbs();
 extern const Verb create_verb, ls_verb, info_verb, status_verb, rm_verb, purge_verb, send_verb,
     recv_verb, pending_verb, peek_verb, version_verb;
 
-// ---- Options that several verbs have. Bad values are usage errors. ----
-CLI::Option* add_name(CLI::App& app, std::string& name);
-CLI::Option* add_json(CLI::App& app, bool& json);
-CLI::Option* add_duration(CLI::App& app, const std::string& flag,
-                          std::optional<std::chrono::nanoseconds>& target, const std::string& help);
-// Refuses 0, which the library would take for "the default".
-CLI::Option* add_size(CLI::App& app, const std::string& flag, std::uint64_t& target,
-                      const std::string& help);
-CLI::Option* add_count(CLI::App& app, const std::string& flag, std::optional<std::uint64_t>& target,
-                       const std::string& help);
-
-// ---- Command line, before CLI11 sees it ----
-
-struct Arguments {
-    std::string verb;                // first word that is neither a global option nor its value
-    std::vector<std::string> words;  // without argv[0], and without the tail if the verb takes one
-    std::vector<std::string> tail;
-};
-// CLI11 (2.1) takes `[a,b]` for a list and loses words after `--`: messages must come through as
-// they are, so words that it would change travel marked until unmark() gives them back.
-Arguments split_arguments(std::span<const char* const> words);
-std::string unmark(std::string_view word);
+const Verb* find_verb(std::string_view name);  // null if there is none
 
 // The whole program but for argv and the process: parse, run, report.
 Exit run(std::span<const char* const> words);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cli/command.hpp"
+#include "cli/listing.hpp"
 #include "cli/text.hpp"
 #include "cli/units.hpp"
 
@@ -29,56 +30,45 @@ std::uint32_t group_number(const std::string& text) {
     const bool number = !text.empty() && text.size() < 10 &&
                         text.find_first_not_of("0123456789") == std::string::npos;
     if (!number) {
-        throw CLI::ValidationError(
-            "--group", fmt::format("'{}': no such group; give a name of 'getent group' or a number",
+        throw BadValue(fmt::format("'{}': no such group; give a name of 'getent group' or a number",
                                    escape(text)));
     }
     return static_cast<std::uint32_t>(std::stoul(text));
 }
 
-void add_rights(CLI::App& app, QueueOptions& queue) {
-    app.add_option_function<std::string>(
-           "--mode",
-           [&queue](const std::string& text) {
-               const auto mode = parse_mode(text);
-               if (!mode) {
-                   throw CLI::ValidationError("--mode",
-                                              fmt::format("'{}': {}", escape(text), mode.error()));
-               }
-               queue.mode = *mode;
-           },
-           "Rights of owner, group, others: 4 manage, 2 produce, 1 consume (default 700)")
-        ->type_name("OCTAL");
-    app.add_option_function<std::string>(
-           "--group", [&queue](const std::string& text) { queue.group = group_number(text); },
-           "Group that the middle digit of the mode speaks of (default: yours)")
-        ->type_name("GROUP");
+Overflow overflow_named(const std::string& text) {
+    for (const Overflow overflow : {Overflow::block, Overflow::reject, Overflow::drop_oldest}) {
+        if (text == overflow_name(overflow)) return overflow;
+    }
+    throw BadValue(fmt::format("'{}'; it is block, reject or drop-oldest", escape(text)));
 }
 
-void add_behaviour(CLI::App& app, QueueOptions& queue) {
-    app.add_option_function<std::string>(
-           "--overflow",
-           [&queue](const std::string& text) {
-               if (text == "block") {
-                   queue.overflow = Overflow::block;
-               } else if (text == "reject") {
-                   queue.overflow = Overflow::reject;
-               } else if (text == "drop-oldest") {
-                   queue.overflow = Overflow::drop_oldest;
-               } else {
-                   throw CLI::ValidationError(
-                       "--overflow",
-                       fmt::format("'{}'; it is block, reject or drop-oldest", escape(text)));
-               }
-           },
-           "What send does when there is no room (default block)")
-        ->type_name("block|reject|drop-oldest");
-    app.add_flag("--exclusive-producer", queue.exclusive_producer,
-                 "One producer at a time: faster");
-    app.add_flag("--exclusive-consumer", queue.exclusive_consumer,
-                 "One consumer at a time: faster, and in order");
-    app.add_flag("--exact-timestamps", queue.exact_timestamps,
-                 "Time stamps exact to the nanosecond instead of the timer tick");
+void add_rights(Options& command, QueueOptions& queue) {
+    command.value("--mode", "OCTAL",
+                  "Rights of owner, group, others: 4 manage, 2 produce, 1 consume (default 700)",
+                  [&queue](const std::string& text) {
+                      const auto mode = parse_mode(text);
+                      if (!mode) {
+                          throw BadValue(fmt::format("'{}': {}", escape(text), mode.error()));
+                      }
+                      queue.mode = *mode;
+                  });
+    command.value("--group", "GROUP",
+                  "Group that the middle digit of the mode speaks of (default: yours)",
+                  [&queue](const std::string& text) { queue.group = group_number(text); });
+}
+
+void add_behaviour(Options& command, QueueOptions& queue) {
+    command.value("--overflow", "block|reject|drop-oldest",
+                  "What send does when there is no room (default block)",
+                  [&queue](const std::string& text) { queue.overflow = overflow_named(text); });
+    command.flag("--exclusive-producer", "One producer at a time: faster",
+                 queue.exclusive_producer);
+    command.flag("--exclusive-consumer", "One consumer at a time: faster, and in order",
+                 queue.exclusive_consumer);
+    command.flag("--exact-timestamps",
+                 "Time stamps exact to the nanosecond instead of the timer tick",
+                 queue.exact_timestamps);
 }
 
 // A count that does not fit the option's type is certainly over its limit, which the library names:
@@ -92,6 +82,10 @@ Exit create(const Context& context, CreateOptions& options) {
     queue.capacity = options.capacity.value_or(0);
     queue.slot_size = narrow(options.slot_size.value_or(0));
     queue.in_flight = narrow(options.in_flight.value_or(0));
+    if (options.lease && options.lease->count() == 0) {
+        // The library would take it for "the default".
+        throw Failure(Exit::usage, "create: --lease: 0; a consumer needs some time");
+    }
     queue.lease = options.lease.value_or(std::chrono::nanoseconds(0));
     Client client = context.connect();
     need(options.if_missing ? client.declare(options.name, queue)
@@ -99,34 +93,29 @@ Exit create(const Context& context, CreateOptions& options) {
     return Exit::done;
 }
 
-Action prepare(CLI::App& app, const Context& context) {
+Action prepare(Options& command, const Context& context) {
     auto options = std::make_shared<CreateOptions>();
     QueueOptions& queue = options->queue;
-    add_name(app, options->name);
-    add_count(app, "--capacity", options->capacity,
-              "Messages it holds, a power of two (default 1024)")
-        ->type_name("N");
-    add_count(
-        app, "--slot-size", options->slot_size,
-        "64, 128, 256 or 512: messages up to 32 bytes less travel without a block of the pool "
-        "(default 64)")
-        ->type_name("BYTES");
-    add_size(app, "--max-message", queue.max_message, "Largest message (default 1MiB)");
-    add_size(
-        app, "--pool", queue.pool,
-        "Memory for messages larger than a slot, at most (default 64MiB or four of the largest)");
-    add_behaviour(app, queue);
-    add_duration(app, "--lease", options->lease,
-                 "How long a consumer may hold a message without renewing (default 30s)")
-        ->check([](const std::string& text) {
-            const auto lease = parse_duration(text);
-            return lease && lease->count() == 0 ? "0; a consumer needs some time" : std::string();
-        });
-    add_count(app, "--in-flight", options->in_flight,
-              "Unacked messages a consumer may hold (default 64)")
-        ->type_name("N");
-    add_rights(app, queue);
-    app.add_flag("--if-missing", options->if_missing, "Fine if it is there with the same options");
+    command.name(options->name);
+    command.count("--capacity", "N", "Messages it holds, a power of two (default 1024)",
+                  options->capacity);
+    command.count("--slot-size", "BYTES",
+                  "64, 128, 256 or 512: messages up to 32 bytes less travel without a block of the "
+                  "pool (default 64)",
+                  options->slot_size);
+    command.size("--max-message", "SIZE", "Largest message (default 1MiB)", queue.max_message);
+    command.size(
+        "--pool", "SIZE",
+        "Memory for messages larger than a slot, at most (default 64MiB or four of the largest)",
+        queue.pool);
+    add_behaviour(command, queue);
+    command.duration("--lease",
+                     "How long a consumer may hold a message without renewing (default 30s)",
+                     options->lease);
+    command.count("--in-flight", "N", "Unacked messages a consumer may hold (default 64)",
+                  options->in_flight);
+    add_rights(command, queue);
+    command.flag("--if-missing", "Fine if it is there with the same options", options->if_missing);
     return [options, &context] { return create(context, *options); };
 }
 

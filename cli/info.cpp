@@ -1,7 +1,6 @@
 // shmq info NAME [--json]: everything known about one queue.
 // Exit: 0 shown, 1 no such queue or no right on it.
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "cli/command.hpp"
 #include "cli/listing.hpp"
@@ -72,17 +71,17 @@ Exit show(const Context& context, const InfoOptions& options) {
     Client client = context.connect();
     const QueueInfo queue = need(client.describe(options.name));
     if (options.json) {
-        print_json(to_json(queue));
+        print(to_json(queue).text());
     } else {
         print(text_of(queue));
     }
     return Exit::done;
 }
 
-Action prepare(CLI::App& app, const Context& context) {
+Action prepare(Options& command, const Context& context) {
     auto options = std::make_shared<InfoOptions>();
-    add_name(app, options->name);
-    add_json(app, options->json);
+    command.name(options->name);
+    command.json(options->json);
     return [options, &context] { return show(context, *options); };
 }
 

@@ -3,13 +3,13 @@
 
 #include <string_view>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <shmq/queue.hpp>
+
+#include "cli/json.hpp"
 
 namespace shmq::cli {
 
 std::string_view overflow_name(Overflow overflow);
-nlohmann::ordered_json to_json(const QueueInfo& queue);
+Json to_json(const QueueInfo& queue);
 
 }  // namespace shmq::cli

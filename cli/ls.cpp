@@ -1,7 +1,5 @@
 // shmq ls [--json]: the queues that you may see.
 // Exit: 0, also if there is none.
-#include <nlohmann/json.hpp>
-
 #include "cli/command.hpp"
 #include "cli/listing.hpp"
 #include "cli/output.hpp"
@@ -50,21 +48,21 @@ Exit list(const Context& context, const LsOptions& options) {
             text += queue.name + "\n";
         print(text);
     } else if (options.json) {
-        auto all = nlohmann::ordered_json::array();
+        Json all = Json::array();
         for (const QueueInfo& queue : queues)
-            all.push_back(to_json(queue));
-        print_json(all);
+            all.push(to_json(queue));
+        print(all.text());
     } else {
         print(table_of(queues));
     }
     return Exit::done;
 }
 
-Action prepare(CLI::App& app, const Context& context) {
+Action prepare(Options& command, const Context& context) {
     auto options = std::make_shared<LsOptions>();
-    CLI::Option* json = add_json(app, options->json);
-    // For the shell's completion; no group hides it from --help.
-    app.add_flag("--names", options->names, "Names alone")->group("")->excludes(json);
+    const auto json = command.json(options->json);
+    // Names alone, for the shell's completion.
+    Options::exclude(command.hidden_flag("--names", options->names), json);
     return [options, &context] { return list(context, *options); };
 }
 

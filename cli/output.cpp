@@ -1,5 +1,6 @@
 #include "cli/output.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -8,7 +9,6 @@
 #include <unistd.h>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "cli/command.hpp"
 
@@ -41,10 +41,6 @@ void print(std::string_view text) {
     if (!write_all(STDOUT_FILENO, text)) {
         throw Failure(Exit::failed, fmt::format("standard output: {}", std::strerror(errno)));
     }
-}
-
-void print_json(const nlohmann::ordered_json& value) {
-    print(value.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 void complain(std::string_view text) {

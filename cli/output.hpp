@@ -11,16 +11,12 @@
 
 #include <sys/uio.h>
 
-#include <nlohmann/json_fwd.hpp>
-
 #include <shmq/message.hpp>
 
 namespace shmq::cli {
 
 // All of it to standard output, or Failure.
 void print(std::string_view text);
-// Indented, with a newline behind; bytes that are not UTF-8 are replaced.
-void print_json(const nlohmann::ordered_json& value);
 // One line `shmq: TEXT` on standard error; escapes nothing.
 void complain(std::string_view text);
 

@@ -5,9 +5,9 @@
 #include <limits>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "cli/command.hpp"
+#include "cli/json.hpp"
 #include "cli/observation.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
@@ -42,17 +42,19 @@ std::string_view state_of(const shm::MessageView& message) {
     return message.state == shm::SlotState::returned ? "returned" : "ready";
 }
 
-nlohmann::ordered_json to_json(const shm::MessageView& message) {
+Json to_json(const shm::MessageView& message) {
     const std::string_view text = text_of(message);
     const bool readable = valid_utf8_prefix(text) == text.size();
-    return {{"sequence", message.sequence},
-            {"state", state_of(message)},
-            {"age_ns", age_of(message.timestamp).count()},
-            {"deliveries", message.deliveries},
-            {"failures", message.failures},
-            {"size", message.length},
-            {"encoding", readable ? "utf-8" : "base64"},
-            {"content", readable ? std::string(text) : base64(text)}};
+    Json json = Json::object();
+    json.add("sequence", message.sequence)
+        .add("state", state_of(message))
+        .add("age_ns", age_of(message.timestamp).count())
+        .add("deliveries", message.deliveries)
+        .add("failures", message.failures)
+        .add("size", message.length)
+        .add("encoding", readable ? "utf-8" : "base64")
+        .add("content", readable ? std::string(text) : base64(text));
+    return json;
 }
 
 std::string table_of(const std::vector<shm::MessageView>& messages) {
@@ -93,10 +95,10 @@ Exit peek(const Context& context, const PeekOptions& options) {
         shm::peek(observation.segment(), static_cast<std::size_t>(count),
                   whole ? std::numeric_limits<std::size_t>::max() : shown_max_bytes);
     if (options.json) {
-        auto all = nlohmann::ordered_json::array();
+        Json all = Json::array();
         for (const shm::MessageView& message : messages)
-            all.push_back(to_json(message));
-        print_json(all);
+            all.push(to_json(message));
+        print(all.text());
     } else if (options.hex || options.raw) {
         print_contents(messages, options.hex);
     } else if (!messages.empty()) {
@@ -105,16 +107,17 @@ Exit peek(const Context& context, const PeekOptions& options) {
     return messages.empty() ? Exit::nothing : Exit::done;
 }
 
-Action prepare(CLI::App& app, const Context& context) {
+Action prepare(Options& command, const Context& context) {
     auto options = std::make_shared<PeekOptions>();
-    add_name(app, options->name);
-    add_count(app, "-n,--count", options->count, "So many at most (default 10)");
-    CLI::Option* json = add_json(app, options->json);
-    CLI::Option* hex =
-        app.add_flag("--hex", options->hex, "The whole content in hex")->excludes(json);
-    app.add_flag("--raw", options->raw, "The content as it is, a line each; not escaped")
-        ->excludes(json)
-        ->excludes(hex);
+    command.name(options->name);
+    command.count("-n,--count", "COUNT", "So many at most (default 10)", options->count);
+    const auto json = command.json(options->json);
+    const auto hex = command.flag("--hex", "The whole content in hex", options->hex);
+    const auto raw =
+        command.flag("--raw", "The content as it is, a line each; not escaped", options->raw);
+    Options::exclude(hex, json);
+    Options::exclude(raw, json);
+    Options::exclude(raw, hex);
     return [options, &context] { return peek(context, *options); };
 }
 

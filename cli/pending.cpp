@@ -4,9 +4,9 @@
 #include <map>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "cli/command.hpp"
+#include "cli/json.hpp"
 #include "cli/observation.hpp"
 #include "cli/output.hpp"
 #include "cli/process.hpp"
@@ -43,20 +43,19 @@ std::map<std::uint16_t, Owner> owners_in(const shm::Segment& segment) {
     return owners;
 }
 
-nlohmann::ordered_json to_json(const shm::MessageView& message, const Owner& owner) {
-    nlohmann::ordered_json out{{"sequence", message.sequence},
-                               {"pid", nullptr},
-                               {"executable", nullptr},
-                               {"uid", nullptr},
-                               {"process_state", std::string(1, owner.process.state)},
-                               {"age_ns", age_of(message.timestamp).count()},
-                               {"deliveries", message.deliveries},
-                               {"failures", message.failures},
-                               {"size", message.length}};
-    if (owner.pid != 0) out["pid"] = owner.pid;
-    if (owner.known) out["uid"] = owner.uid;
-    if (!owner.process.executable.empty()) out["executable"] = owner.process.executable;
-    return out;
+Json to_json(const shm::MessageView& message, const Owner& owner) {
+    Json json = Json::object();
+    json.add("sequence", message.sequence);
+    owner.pid != 0 ? json.add("pid", owner.pid) : json.add_null("pid");
+    const std::string& executable = owner.process.executable;
+    executable.empty() ? json.add_null("executable") : json.add("executable", executable);
+    owner.known ? json.add("uid", owner.uid) : json.add_null("uid");
+    json.add("process_state", std::string_view(&owner.process.state, 1))
+        .add("age_ns", age_of(message.timestamp).count())
+        .add("deliveries", message.deliveries)
+        .add("failures", message.failures)
+        .add("size", message.length);
+    return json;
 }
 
 Exit show(const Context& context, const PendingOptions& options) {
@@ -70,10 +69,10 @@ Exit show(const Context& context, const PendingOptions& options) {
         return found == owners.end() ? Owner{} : found->second;
     };
     if (options.json) {
-        auto all = nlohmann::ordered_json::array();
+        Json all = Json::array();
         for (const auto& message : messages)
-            all.push_back(to_json(message, owner_of(message)));
-        print_json(all);
+            all.push(to_json(message, owner_of(message)));
+        print(all.text());
         return Exit::done;
     }
     using enum Table::Align;
@@ -92,10 +91,10 @@ Exit show(const Context& context, const PendingOptions& options) {
     return Exit::done;
 }
 
-Action prepare(CLI::App& app, const Context& context) {
+Action prepare(Options& command, const Context& context) {
     auto options = std::make_shared<PendingOptions>();
-    add_name(app, options->name);
-    add_json(app, options->json);
+    command.name(options->name);
+    command.json(options->json);
     return [options, &context] { return show(context, *options); };
 }
 

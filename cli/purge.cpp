@@ -1,9 +1,9 @@
 // shmq purge NAME [--json]: drops every message that nobody holds, and says how many.
 // Exit: 0 done, 1 no such queue or no right.
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "cli/command.hpp"
+#include "cli/json.hpp"
 #include "cli/output.hpp"
 #include "cli/units.hpp"
 
@@ -21,7 +21,7 @@ Exit purge(const Context& context, const PurgeOptions& options) {
     Client client = context.connect();
     const std::uint64_t purged = need(client.purge(options.name));
     if (options.json) {
-        print_json({{"name", options.name}, {"purged", purged}});
+        print(Json::object().add("name", options.name).add("purged", purged).text());
     } else {
         print(fmt::format("purged {} {}\n", format_count(purged),
                           purged == 1 ? "message" : "messages"));
@@ -29,10 +29,10 @@ Exit purge(const Context& context, const PurgeOptions& options) {
     return Exit::done;
 }
 
-Action prepare(CLI::App& app, const Context& context) {
+Action prepare(Options& command, const Context& context) {
     auto options = std::make_shared<PurgeOptions>();
-    add_name(app, options->name);
-    add_json(app, options->json);
+    command.name(options->name);
+    command.json(options->json);
     return [options, &context] { return purge(context, *options); };
 }
 

@@ -99,24 +99,28 @@ class Printer {
     std::uint64_t stale_ = 0;
 };
 
-Action prepare(CLI::App& app, const Context& context) {
+Action prepare(Options& command, const Context& context) {
     auto options = std::make_shared<RecvOptions>();
-    add_name(app, options->name);
-    add_count(app, "-n,--count", options->patience.count,
-              "So many, waiting for them; without -n, --follow or --timeout: what is there");
-    CLI::Option* timeout = add_duration(app, "--timeout", options->patience.timeout,
-                                        "Wait no longer than this for each next message");
-    app.add_flag("--follow", options->patience.follow, "Go on until SIGINT or SIGTERM")
-        ->excludes(timeout);
-    CLI::Option* null = app.add_flag("-0,--null", options->null,
-                                     "End each message with a NUL byte instead of a newline");
-    app.add_flag("--raw", options->raw, "The bytes alone, with nothing between messages")
-        ->excludes(null);
-    app.add_option("--exec", options->command,
-                   "Run this shell command for each message, with the message as its standard "
-                   "input; ack if it ends with status 0, else give the message back")
-        ->type_name("CMD")
-        ->excludes(null);
+    command.name(options->name);
+    command.count("-n,--count", "COUNT",
+                  "So many, waiting for them; without -n, --follow or --timeout: what is there",
+                  options->patience.count);
+    const auto timeout = command.duration(
+        "--timeout", "Wait no longer than this for each next message", options->patience.timeout);
+    const auto follow =
+        command.flag("--follow", "Go on until SIGINT or SIGTERM", options->patience.follow);
+    const auto null = command.flag(
+        "-0,--null", "End each message with a NUL byte instead of a newline", options->null);
+    const auto raw =
+        command.flag("--raw", "The bytes alone, with nothing between messages", options->raw);
+    const auto execute =
+        command.text("--exec", "CMD",
+                     "Run this shell command for each message, with the message as its standard "
+                     "input; ack if it ends with status 0, else give the message back",
+                     options->command);
+    Options::exclude(follow, timeout);
+    Options::exclude(raw, null);
+    Options::exclude(execute, null);
     return [options, &context] {
         return options->command.empty() ? receive_and_print(context, *options)
                                         : receive_and_execute(context, *options);

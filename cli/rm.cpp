@@ -14,10 +14,10 @@ constexpr std::string_view example =
     "  shmq rm jobs\n"
     "  shmq rm jobs --force";
 
-Action prepare(CLI::App& app, const Context& context) {
+Action prepare(Options& command, const Context& context) {
     auto options = std::make_shared<RmOptions>();
-    add_name(app, options->name);
-    app.add_flag("-f,--force", options->force, "Even if it has messages or users");
+    command.name(options->name);
+    command.flag("-f,--force", "Even if it has messages or users", options->force);
     return [options, &context] {
         Client client = context.connect();
         need(client.remove(options->name, options->force));

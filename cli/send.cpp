@@ -1,9 +1,11 @@
 // shmq send NAME [MESSAGE...]: sends its arguments, else standard input, one message a line.
 // Exit: 0 all sent, 1 not all sent (too big, full, removed, interrupted, unreadable), 3 no room
 // within --timeout. What was sent before an error stays sent, and the error says how many.
-#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <optional>
+#include <span>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -13,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "cli/command.hpp"
+#include "cli/command_line.hpp"
 #include "cli/progress.hpp"
 #include "cli/signals.hpp"
 #include "cli/splitter.hpp"
@@ -229,7 +232,6 @@ void send_arguments(Sender& sender, std::uint64_t limit, const SendOptions& opti
 Exit send(const Context& context, SendOptions& options) {
     for (std::string& message : options.messages)
         message = unmark(message);
-    options.file = unmark(options.file);
     options.messages.insert(options.messages.end(), context.tail.begin(), context.tail.end());
     const bool arguments = !options.messages.empty();
     if (arguments && (options.null || !options.file.empty())) {
@@ -253,22 +255,20 @@ Exit send(const Context& context, SendOptions& options) {
     return Exit::done;
 }
 
-Action prepare(CLI::App& app, const Context& context) {
+Action prepare(Options& command, const Context& context) {
     auto options = std::make_shared<SendOptions>();
-    add_name(app, options->name);
-    app.add_option(
-           "MESSAGE", options->messages,
-           "Messages; without any: standard input, one message a line. What follows '--' is "
-           "a message, whatever it looks like")
-        ->type_name("")
-        ->expected(-1);
-    CLI::Option* null = app.add_flag("-0,--null", options->null,
-                                     "Standard input holds messages that end with a NUL byte");
-    app.add_option("-f,--file", options->file, "A whole file as one message; - is standard input")
-        ->type_name("FILE")
-        ->excludes(null);
-    add_duration(app, "--timeout", options->timeout,
-                 "How long to wait for room (default: for ever)");
+    command.name(options->name);
+    command.words("MESSAGE",
+                  "Messages; without any: standard input, one message a line. What follows '--' is "
+                  "a message, whatever it looks like",
+                  options->messages);
+    const auto null = command.flag(
+        "-0,--null", "Standard input holds messages that end with a NUL byte", options->null);
+    const auto file = command.text(
+        "-f,--file", "FILE", "A whole file as one message; - is standard input", options->file);
+    Options::exclude(null, file);
+    command.duration("--timeout", "How long to wait for room (default: for ever)",
+                     options->timeout);
     return [options, &context] { return send(context, *options); };
 }
 

@@ -1,8 +1,7 @@
 // shmq status [--json]: the daemon, if it runs; starts none.
 // Exit: 0 it answers, 4 no daemon.
-#include <nlohmann/json.hpp>
-
 #include "cli/command.hpp"
+#include "cli/json.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
 #include "cli/units.hpp"
@@ -18,14 +17,16 @@ Exit show(const Context& context, bool json) {
     Client client = context.connect(false);
     const DaemonInfo daemon = need(client.status());
     if (json) {
-        print_json({{"pid", daemon.pid},
-                    {"version", daemon.version},
-                    {"socket", daemon.socket},
-                    {"queues", daemon.queues},
-                    {"sessions", daemon.sessions},
-                    {"uptime_ns", daemon.uptime.count()},
-                    {"deaths", daemon.deaths},
-                    {"reclaimed", daemon.reclaimed}});
+        print(Json::object()
+                  .add("pid", daemon.pid)
+                  .add("version", daemon.version)
+                  .add("socket", daemon.socket)
+                  .add("queues", daemon.queues)
+                  .add("sessions", daemon.sessions)
+                  .add("uptime_ns", daemon.uptime.count())
+                  .add("deaths", daemon.deaths)
+                  .add("reclaimed", daemon.reclaimed)
+                  .text());
         return Exit::done;
     }
     Fields fields;
@@ -41,9 +42,9 @@ Exit show(const Context& context, bool json) {
     return Exit::done;
 }
 
-Action prepare(CLI::App& app, const Context& context) {
+Action prepare(Options& command, const Context& context) {
     auto json = std::make_shared<bool>(false);
-    add_json(app, *json);
+    command.json(*json);
     return [json, &context] { return show(context, *json); };
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view example = "  shmq version";
 
-Action prepare(CLI::App&, const Context&) {
+Action prepare(Options&, const Context&) {
     return [] {
         print(fmt::format("shmq {}\n", version()));
         return Exit::done;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/command.hpp"
+#include "cli/command_line.hpp"
 
 namespace shmq::cli {
 namespace {
@@ -29,11 +30,13 @@ TEST(CliArguments, VerbsWithoutMessagesLeaveTheTailToTheParser) {
 }
 
 TEST(CliArguments, ListsInBracketsComeBackWhole) {
-    const Arguments arguments = split({"send", "q", "[1,2]", "\x01raw", "plain"});
+    const Arguments arguments = split({"send", "q", "[1,2]", "\x01raw", "plain", "++"});
     EXPECT_NE(arguments.words[2], "[1,2]");
     EXPECT_EQ(unmark(arguments.words[2]), "[1,2]");
     EXPECT_EQ(unmark(arguments.words[3]), "\x01raw");
     EXPECT_EQ(unmark(arguments.words[4]), "plain");
+    EXPECT_NE(arguments.words[5], "++");
+    EXPECT_EQ(unmark(arguments.words[5]), "++");
 }
 
 TEST(CliStatus, ConditionsHaveTheirExitStatus) {

@@ -1,0 +1,208 @@
+#include "cli/command_line.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "cli/options.hpp"
+#include "cli/output.hpp"
+#include "cli/text.hpp"
+#include "cli/units.hpp"
+
+namespace shmq::cli {
+namespace {
+
+constexpr char mark = '\x01';
+
+[[noreturn]] void refuse_verb(const std::string& word) {
+    std::vector<std::string_view> names;
+    for (const Verb* verb : verbs())
+        names.push_back(verb->name);
+    const std::string_view near = nearest(word, names);
+    throw Failure(Exit::usage,
+                  fmt::format("'{}': no such verb; {}", escape(word),
+                              near.empty() ? std::string("see 'shmq --help'")
+                                           : fmt::format("did you mean 'shmq {}'?", near)));
+}
+
+std::uint64_t parse_number(const std::string& text) {
+    const auto number = parse_size(text);
+    if (!number) throw BadValue(fmt::format("'{}': {}", escape(text), number.error()));
+    if (*number == 0) throw BadValue("0; it must be more than nothing");
+    return *number;
+}
+
+void describe_program(CLI::App& app, Context& context) {
+    app.name("shmq");
+    app.description(
+        "Queues in shared memory, between the processes of one host.\n"
+        "'shmq VERB --help' says more about a verb and gives an example.");
+    app.footer(
+        "Exit status: 0 done, 1 failed, 2 wrong usage, 3 nothing there or timed out, 4 no daemon.\n"
+        "Sizes: 65536, 64K, 64MiB. Durations: 200ms, 1.5s, 2m.");
+    app.set_version_flag("--version", fmt::format("shmq {}", version()), "Print the version");
+    app.add_option(
+           "--socket", context.socket,
+           "The daemon's socket (default: $SHMQ_SOCKET, else your own daemon's, else the system's)")
+        ->type_name("PATH")
+        ->check([](const std::string& path) {
+            return path.empty() ? std::string("an empty path") : std::string();
+        });
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.get_formatter()->column_width(32);
+}
+
+// What CLI11 has to say, as help on standard output or as one of our error lines.
+Action finish_parse(const CLI::App& app, const CLI::ParseError& error, const std::string& verb) {
+    if (error.get_exit_code() == 0) {
+        const bool help = dynamic_cast<const CLI::CallForVersion*>(&error) == nullptr;
+        std::string text = help ? app.help() : std::string(error.what());
+        if (text.empty() || text.back() != '\n') text += '\n';
+        return [text] {
+            print(text);
+            return Exit::done;
+        };
+    }
+    std::string what = error.what();
+    std::erase(what, mark);
+    const std::string prefix = verb.empty() ? "" : verb + ": ";
+    const std::string see = verb.empty() ? "shmq --help" : fmt::format("shmq {} --help", verb);
+    throw Failure(Exit::usage, fmt::format("{}{}; see '{}'", prefix, escape(what), see));
+}
+
+}  // namespace
+
+// ---- Options -----------------------------------------------------------------------------------
+
+void Options::name(std::string& target) {
+    value("NAME", "", "Name of the queue", [&target](const std::string& text) {
+        if (const std::string wrong = check_queue_name(text); !wrong.empty()) throw BadValue(wrong);
+        target = text;
+    })->required();
+}
+
+void Options::words(const char* label, const char* help, std::vector<std::string>& target) {
+    app_.add_option(label, target, help)->type_name("")->expected(-1);
+}
+
+Options::Handle Options::flag(const char* flags, const char* help, bool& target) {
+    return app_.add_flag(flags, target, help);
+}
+
+Options::Handle Options::json(bool& target) {
+    return flag("--json", "Print JSON instead of text for people", target);
+}
+
+Options::Handle Options::hidden_flag(const char* flags, bool& target) {
+    return app_.add_flag(flags, target)->group("");
+}
+
+Options::Handle Options::text(const char* flags, const char* type, const char* help,
+                              std::string& target) {
+    return value(flags, type, help, [&target](const std::string& text) { target = text; });
+}
+
+Options::Handle Options::value(const char* flags, const char* type, const char* help, Take take) {
+    // The long form is the one that errors name.
+    std::string label = flags;
+    if (const std::size_t comma = label.rfind(','); comma != std::string::npos) {
+        label.erase(0, comma + 1);
+    }
+    const auto checked = [label, take = std::move(take)](const std::string& text) {
+        try {
+            take(unmark(text));
+        } catch (const BadValue& bad) {
+            throw CLI::ValidationError(label, bad.what());
+        }
+    };
+    return app_.add_option_function<std::string>(flags, checked, help)->type_name(type);
+}
+
+Options::Handle Options::duration(const char* flags, const char* help,
+                                  std::optional<std::chrono::nanoseconds>& target) {
+    return value(flags, "DURATION", help, [&target](const std::string& text) {
+        const auto parsed = parse_duration(text);
+        if (!parsed) throw BadValue(fmt::format("'{}': {}", escape(text), parsed.error()));
+        target = *parsed;
+    });
+}
+
+Options::Handle Options::size(const char* flags, const char* type, const char* help,
+                              std::uint64_t& target) {
+    return value(flags, type, help,
+                 [&target](const std::string& text) { target = parse_number(text); });
+}
+
+Options::Handle Options::count(const char* flags, const char* type, const char* help,
+                               std::optional<std::uint64_t>& target) {
+    return value(flags, type, help,
+                 [&target](const std::string& text) { target = parse_number(text); });
+}
+
+void Options::exclude(Handle one, Handle other) {
+    one->excludes(other);
+}
+
+// ---- Words -------------------------------------------------------------------------------------
+
+Arguments split_arguments(std::span<const char* const> words) {
+    Arguments out;
+    bool socket_next = false;
+    bool verb_known = false;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const std::string_view word = words[i];
+        const Verb* verb = find_verb(out.verb);
+        if (word == "--" && verb != nullptr && verb->takes_tail) {
+            out.tail.assign(words.begin() + static_cast<std::ptrdiff_t>(i) + 1, words.end());
+            break;
+        }
+        const bool special = word.starts_with('[') || word.starts_with(mark) || word == "++";
+        out.words.push_back(special ? std::string(1, mark) + std::string(word) : std::string(word));
+        if (verb_known || socket_next) {
+            socket_next = false;
+        } else if (word == "--socket") {
+            socket_next = true;
+        } else if (!word.starts_with('-')) {
+            out.verb = out.words.back();
+            verb_known = true;
+        }
+    }
+    return out;
+}
+
+std::string unmark(std::string_view word) {
+    if (word.starts_with(mark)) word.remove_prefix(1);
+    return std::string(word);
+}
+
+Action parse(std::span<const char* const> words, Context& context) {
+    Arguments arguments = split_arguments(words);
+    if (!arguments.verb.empty() && find_verb(arguments.verb) == nullptr) {
+        refuse_verb(unmark(arguments.verb));
+    }
+    context.tail = std::move(arguments.tail);
+    CLI::App app;
+    describe_program(app, context);
+    Action action;
+    for (const Verb* verb : verbs()) {
+        CLI::App* sub = app.add_subcommand(std::string(verb->name), std::string(verb->summary));
+        sub->footer(fmt::format("Example:\n{}", verb->example));
+        // Options of the other verbs are never looked at: not made, they cost nothing.
+        if (verb->name != arguments.verb) continue;
+        Options options(*sub);
+        action = verb->prepare(options, context);
+    }
+    std::reverse(arguments.words.begin(),
+                 arguments.words.end());  // as CLI11 wants them
+    try {
+        app.parse(arguments.words);
+    } catch (const CLI::ParseError& error) {
+        return finish_parse(app, error, arguments.verb);
+    }
+    context.socket = unmark(context.socket);
+    return action;
+}
+
+}  // namespace shmq::cli
