@@ -17,6 +17,15 @@ foreach(script IN LISTS scripts)
   endif()
 endforeach()
 
+# The daemon and the CLI, driven as their users drive them.
+file(GLOB scripts CONFIGURE_DEPENDS contract/*_test.py)
+if(TARGET shmqd AND TARGET shmq_cli)
+  foreach(script IN LISTS scripts)
+    get_filename_component(name ${script} NAME_WE)
+    shmq_add_test(contract.${name} contract 120 ${Python3_EXECUTABLE} ${script})
+  endforeach()
+endif()
+
 if(TARGET shmq AND TARGET shmqd AND EXISTS
                                     ${CMAKE_CURRENT_SOURCE_DIR}/e2e/package_consumer/main.cpp)
   shmq_add_test(
