@@ -36,7 +36,7 @@ std::string Books::freed(MessageId id, Gone why) {
 }
 
 std::string Books::delivered(MessageId id, std::uint64_t position, std::uint32_t consumer,
-                             std::uint32_t deliveries) {
+                             std::uint32_t deliveries, bool each_leased) {
     if (!known(id)) return about(id, "was never sent, but delivered");
     Message& message = messages_[id];
     if (message.published == 0) return about(id, "was delivered before it was published");
@@ -47,6 +47,9 @@ std::string Books::delivered(MessageId id, std::uint64_t position, std::uint32_t
     }
     if (deliveries <= message.deliveries) {
         return about(id, "was delivered with a count of deliveries that does not grow");
+    }
+    if (each_leased && deliveries != message.leases) {
+        return about(id, "was delivered with a count of deliveries that is not that of its leases");
     }
     message.deliveries = deliveries;
     if (deliveries > 1) return {};

@@ -21,10 +21,13 @@ class Books {
     // ---- By the slots ----
     std::string published(MessageId id, std::uint64_t position);
     std::string freed(MessageId id, Gone why);
+    // A consumer's lease on it began; reads by exclusive consumers leave no such mark.
+    void leased(MessageId id) { ++messages_[id].leases; }
 
     // ---- By receivers ----
+    // `each_leased`: every delivery so far was a lease, so both counts must agree.
     std::string delivered(MessageId id, std::uint64_t position, std::uint32_t consumer,
-                          std::uint32_t deliveries);
+                          std::uint32_t deliveries, bool each_leased);
     std::string ack_returned(MessageId id);
     bool freed_by_ack(MessageId id) const { return messages_[id].gone == Gone::acked; }
     bool is_acked(MessageId id) const { return messages_[id].acked; }
@@ -48,6 +51,7 @@ class Books {
         std::uint64_t position = 0;
         std::uint32_t published = 0;
         std::uint32_t deliveries = 0;
+        std::uint32_t leases = 0;
         bool acked = false;
         bool rejected = false;
         Gone gone = Gone::no;

@@ -66,7 +66,7 @@ std::string Rig::run() {
         admit(Part::consumer);
     supervise_->share_in_flight(UINT32_MAX);
     if (random_.one_in(2)) {
-        segment_->header().in_flight_cap.store(static_cast<std::uint32_t>(scenario_.capacity));
+        segment_->header().in_flight_cap.store(64);
     }
     for (auto& party : parties_)
         equip(*party);

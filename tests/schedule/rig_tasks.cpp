@@ -132,8 +132,8 @@ void Rig::take_in(Party& party, const shm::Delivery& delivery) {
         return;
     }
     if (!id) return require("a message arrived with other bytes than were sent");
-    require(
-        books_.delivered(*id, delivery.lease.sequence, party.actor.number, delivery.deliveries));
+    require(books_.delivered(*id, delivery.lease.sequence, party.actor.number, delivery.deliveries,
+                             !party.actor.exclusive));
     party.held.push_back(delivery);
     party.held_ids.push_back(*id);
 }

@@ -145,6 +145,8 @@ void Rig::watch_change(Party& party, std::uint64_t index, SlotWord from, SlotWor
         return require(books_.published(*id, view_.ring.slot(index).sequence.load()));
     }
     if (row == Row::take || row == Row::take_to_drop) check_oldest(index);
+    const bool leased = row == Row::take || row == Row::take_to_drop || row == Row::redeliver;
+    if (leased && in_slot_[index]) books_.leased(*in_slot_[index]);
     if (row == Row::undo_writing || row == Row::undo_skipped) {
         if (row == Row::undo_skipped) reached(Race::claim_skipped_when_dead);
         bool gone = last_phase_;

@@ -35,6 +35,12 @@ std::vector<Scenario> plain() {
          .consumers = 2,
          .give_ups = true,
          .stops_strictly = true},
+        {.name = "nobody_waits_for_the_stopped_ring_of_2",
+         .capacity = 2,
+         .producers = 3,
+         .batch = 1,
+         .give_ups = true,
+         .stops_strictly = true},
     };
 }
 
@@ -51,6 +57,13 @@ std::vector<Scenario> verbs() {
          .verbs = nacks | rejects | extends,
          .stops = true,
          .sweeps = 8},
+        {.name = "handles_kept_too_long",
+         .capacity = 2,
+         .consumers = 2,
+         .sends = 8,
+         .batch = 4,
+         .prefill = false,
+         .sweeps = 12},
         {.name = "overtaken_returner",
          .capacity = 2,
          .consumers = 3,
