@@ -42,22 +42,6 @@ void ConsumerCore::close() noexcept {
     if (release()) delete this;
 }
 
-Message ConsumerCore::message_from(const shm::Delivery& delivery) noexcept {
-    Message message;
-    hold();
-    message.core_ = this;
-    message.data_ = delivery.data;
-    message.sequence_ = delivery.lease.sequence;
-    message.timestamp_ = delivery.timestamp;
-    message.word_ = delivery.lease.word.raw;
-    message.size_ = delivery.length;
-    message.deliveries_ = static_cast<std::uint16_t>(delivery.deliveries);
-    message.failures_ = static_cast<std::uint16_t>(delivery.failures);
-    message.block_ = delivery.block.block;
-    message.generation_ = delivery.block.generation;
-    return message;
-}
-
 shm::Delivery ConsumerCore::delivery_of(const Message& message) noexcept {
     shm::Delivery delivery;
     delivery.lease = {message.sequence_, {message.word_}};
@@ -98,10 +82,13 @@ Result<Message> ConsumerCore::receive(Nanoseconds deadline) noexcept {
     if (unusable()) [[unlikely]]
         return why_unusable();
     shm::Delivery delivery;
+    if (side_.try_receive(delivery) == shm::ReceiveStatus::received) [[likely]] {
+        waiting_.went_through();
+        return Result<Message>(std::in_place, this, delivery);
+    }
     auto received = wait_for(delivery, deadline);
-    if (!received) [[unlikely]]
-        return received.error();
-    return message_from(delivery);
+    if (!received) return received.error();
+    return Result<Message>(std::in_place, this, delivery);
 }
 
 Result<std::optional<Message>> ConsumerCore::try_receive() noexcept {
@@ -110,7 +97,7 @@ Result<std::optional<Message>> ConsumerCore::try_receive() noexcept {
     shm::Delivery delivery;
     const auto status = side_.try_receive(delivery);
     if (status == shm::ReceiveStatus::received) [[likely]] {
-        return Result<std::optional<Message>>(std::in_place, message_from(delivery));
+        return Result<std::optional<Message>>(std::in_place, Message(this, delivery));
     }
     ring_if_needed();
     if (status == shm::ReceiveStatus::empty) return std::optional<Message>();
@@ -137,7 +124,7 @@ Result<std::size_t> ConsumerCore::receive_batch(std::vector<Message>& into, std:
     }
     std::size_t received = 0;
     do {
-        into.push_back(message_from(delivery));
+        into.push_back(Message(this, delivery));
         ++received;
     } while (received < most && side_.try_receive(delivery) == shm::ReceiveStatus::received);
     ring_if_needed();
@@ -169,18 +156,30 @@ Result<std::size_t> ConsumerCore::ack_through(Message& last) noexcept {
     return acked;
 }
 
+Result<void> ConsumerCore::ack(Message& message) noexcept {
+    if (unusable()) [[unlikely]]
+        return end_unusable(message);
+    const auto status = side_.ack({message.sequence_, {message.word_}},
+                                  shm::BlockHandle{message.block_, message.generation_});
+    let_go(message);
+    if (status == shm::HoldStatus::stale) [[unlikely]]
+        return Condition::stale;
+    return {};
+}
+
+// A closed consumer's messages went back when it closed; a child of fork has none.
+Result<void> ConsumerCore::end_unusable(Message& message) noexcept {
+    const Condition why = why_unusable();
+    let_go(message);
+    return why == Condition::closed ? Condition::stale : why;
+}
+
 Result<void> ConsumerCore::end(Message& message, Verb verb) noexcept {
-    if (unusable()) [[unlikely]] {
-        const Condition why = why_unusable();
-        let_go(message);
-        return why == Condition::closed ? Condition::stale : why;
-    }
+    if (unusable()) [[unlikely]]
+        return end_unusable(message);
     auto delivery = delivery_of(message);
     shm::HoldStatus status{};
     switch (verb) {
-        case Verb::ack:
-            status = side_.ack(delivery);
-            break;
         case Verb::nack:
             status = side_.nack(delivery);
             break;
@@ -231,6 +230,20 @@ void ConsumerCore::ring_if_needed() noexcept {
 
 // ---- Messages ----------------------------------------------------------------------------------
 
+Message::Message(ConsumerCore* core, const shm::Delivery& delivery) noexcept
+    : core_(core),
+      data_(delivery.data),
+      sequence_(delivery.lease.sequence),
+      timestamp_(delivery.timestamp),
+      word_(delivery.lease.word.raw),
+      size_(delivery.length),
+      deliveries_(static_cast<std::uint16_t>(delivery.deliveries)),
+      failures_(static_cast<std::uint16_t>(delivery.failures)),
+      block_(delivery.block.block),
+      generation_(delivery.block.generation) {
+    core->hold();
+}
+
 Message& Message::operator=(Message&& other) noexcept {
     if (this != &other) {
         if (core_ != nullptr) drop();
@@ -245,7 +258,7 @@ void Message::drop() noexcept {
 
 Result<void> Message::ack() noexcept {
     if (core_ == nullptr) return Condition::stale;
-    return core_->end(*this, ConsumerCore::Verb::ack);
+    return core_->ack(*this);
 }
 
 Result<void> Message::nack() noexcept {

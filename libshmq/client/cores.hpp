@@ -68,6 +68,17 @@ class ProducerCore final : public HandleCore {
                                       std::string_view name) noexcept;
     void close() noexcept;  // by the handle
 
+    // What nearly every send is: small, and there is room. False: nothing happened, call `send`.
+    bool send_at_once(std::span<const std::byte> payload) noexcept {
+        if (unusable() || payload.size() > inline_most_) [[unlikely]]
+            return false;
+        if (side_.try_send(payload.data(), payload.size(), timestamp()) != shm::SendStatus::sent)
+            [[unlikely]] {
+            return false;
+        }
+        waiting_.went_through();
+        return true;
+    }
     // deadline 0: never sleep.
     Result<void> send(std::span<const std::byte> payload, Nanoseconds deadline) noexcept;
     Result<std::size_t> send_batch(std::span<const std::span<const std::byte>> payloads,
@@ -99,6 +110,7 @@ class ProducerCore final : public HandleCore {
     shm::SendSide side_;
     Waiting waiting_;
     std::uint32_t inline_bytes_;
+    std::uint64_t inline_most_;  // bytes of the largest message that travels in a slot
     bool rejects_;
     bool exact_timestamps_;
 };
@@ -116,7 +128,8 @@ class ConsumerCore final : public HandleCore {
     std::size_t ack(std::span<Message> messages) noexcept;
     Result<std::size_t> ack_through(Message& last) noexcept;
 
-    enum class Verb { ack, nack, reject };
+    Result<void> ack(Message& message) noexcept;
+    enum class Verb { nack, reject };
     Result<void> end(Message& message, Verb verb) noexcept;
     Result<void> extend(Message& message, Nanoseconds lease) noexcept;
     bool still_held(const Message& message) const noexcept;
@@ -134,10 +147,10 @@ class ConsumerCore final : public HandleCore {
     ConsumerCore(std::shared_ptr<Session> session, std::string_view name, Attachment attachment,
                  bool fence);
 
-    Message message_from(const shm::Delivery& delivery) noexcept;
     static shm::Delivery delivery_of(const Message& message) noexcept;
     Result<void> wait_for(shm::Delivery& delivery, Nanoseconds deadline) noexcept;
     Error why_not(shm::ReceiveStatus status) const noexcept;
+    Result<void> end_unusable(Message& message) noexcept;
     void let_go(Message& message) noexcept;
     void ring_if_needed() noexcept;
 

@@ -1,5 +1,6 @@
 #include <shmq/producer.hpp>
 
+#include <algorithm>
 #include <cstring>
 
 #include "client/cores.hpp"
@@ -27,6 +28,7 @@ ProducerCore::ProducerCore(std::shared_ptr<Session> session, std::string_view na
       waiting_(segment_->header().space, segment_->geometry().has(shm::exclusive_consumer),
                static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns)),
       inline_bytes_(segment_->geometry().inline_bytes),
+      inline_most_(std::min<std::uint64_t>(inline_bytes_, max_message())),
       rejects_(segment_->geometry().shape.overflow ==
                static_cast<std::uint32_t>(shm::Overflow::reject)),
       exact_timestamps_(segment_->geometry().has(shm::exact_timestamps)) {}
@@ -230,6 +232,8 @@ Producer::~Producer() = default;
 
 Result<void> Producer::send(std::span<const std::byte> payload) noexcept {
     if (!core_) return Condition::closed;
+    if (core_->send_at_once(payload)) [[likely]]
+        return {};
     return core_->send(payload, no_deadline);
 }
 
@@ -240,6 +244,8 @@ Result<void> Producer::send_until(std::span<const std::byte> payload, Deadline d
 
 Result<void> Producer::try_send(std::span<const std::byte> payload) noexcept {
     if (!core_) return Condition::closed;
+    if (core_->send_at_once(payload)) [[likely]]
+        return {};
     return core_->send(payload, 0);
 }
 

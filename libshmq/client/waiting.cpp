@@ -16,7 +16,25 @@ unsigned first_spins() {
 }  // namespace
 
 Waiting::Waiting(shm::WaitPoint& point, bool plain_wakers, Nanoseconds look_again) noexcept
-    : point_(&point), plain_wakers_(plain_wakers), look_again_(look_again), spins_(first_spins()) {}
+    : point_(&point),
+      plain_wakers_(plain_wakers),
+      look_again_(look_again),
+      spins_(first_spins()),
+      waits_before_try_(waits_before_try_least) {}
+
+void Waiting::let_them_run_ahead() noexcept {
+    const bool streamed = streak_ >= streak_long;
+    streak_ = 0;
+    if (tried_) {
+        waits_before_try_ = streamed ? waits_before_try_least
+                                     : std::min(2 * waits_before_try_, waits_before_try_most);
+    }
+    tried_ = !streamed && ++waits_ >= waits_before_try_;
+    if (!streamed && !tried_) return;
+    waits_ = 0;
+    for (unsigned breath = 0; breath < run_ahead_breaths; ++breath)
+        shm::cpu_relax();
+}
 
 Nanoseconds Waiting::sleep_end(Nanoseconds now, Nanoseconds deadline) const noexcept {
     const bool unfenced = plain_wakers_ && point_->fenced.load(shm::memory_order_relaxed) != 0;

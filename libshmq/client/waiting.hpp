@@ -49,6 +49,9 @@ class Waiting {
     Nanoseconds look_again_;
     unsigned spins_;
     unsigned streak_ = 0;  // attempts that went through since we last had to wait
+    unsigned waits_ = 0;   // since we last stood back
+    unsigned waits_before_try_;
+    bool tried_ = false;  // the last time we stood back, it was to see what comes of it
     std::uint64_t sleeps_ = 0;
     std::uint64_t sleeps_last_ = 0;
     std::atomic<bool> stop_{false};
@@ -60,19 +63,14 @@ constexpr unsigned spins_least = 64;
 constexpr unsigned spins_most = 1024;
 
 // In a stream the faster side meets the slower one at every slot, and each message then costs the
-// passage of a cache line there and back. After so long a streak it stands back for about 1.5 us:
-// the other fills or frees a run of slots undisturbed. In a dialogue streaks are short and nobody
-// waits.
+// passage of a cache line there and back. Standing back for about 1.5 us lets the other fill or
+// free a run of slots undisturbed. In a dialogue it would only add to the latency. So: stand back
+// after a long streak; and after many waits in a row, once, to see whether a long streak comes of
+// it. If not, it is a dialogue, and twice as many waits pass before the next try.
 constexpr unsigned streak_long = 16;
 constexpr unsigned run_ahead_breaths = 32;
-
-inline void Waiting::let_them_run_ahead() noexcept {
-    if (streak_ >= streak_long) {
-        for (unsigned breath = 0; breath < run_ahead_breaths; ++breath)
-            shm::cpu_relax();
-    }
-    streak_ = 0;
-}
+constexpr unsigned waits_before_try_least = 64;
+constexpr unsigned waits_before_try_most = 1u << 16;
 
 template <typename Attempt>
 bool Waiting::spin(Attempt& attempt) {

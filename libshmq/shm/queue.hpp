@@ -12,6 +12,7 @@
 #include "shm/layout.hpp"
 #include "shm/returned_map.hpp"
 #include "shm/slot_ring.hpp"
+#include "shm/wait.hpp"
 
 namespace shmq::shm {
 
@@ -77,7 +78,10 @@ class SendSide {
     SendStatus try_send_block(BlockHandle block, std::size_t length, std::uint64_t timestamp,
                               bool wake_now = true);
     // Wakes up to `count` sleeping receivers.
-    void wake_receivers(std::uint32_t count);
+    void wake_receivers(std::uint32_t count) {
+        if (wake(view_.header->items, count)) [[unlikely]]
+            bump(record_->wakes);
+    }
     void wake_space();
 
     QueueView& view() { return view_; }
@@ -113,7 +117,7 @@ struct Delivery {
     std::uint64_t timestamp = 0;
     BlockHandle block;
     // Read by an exclusive consumer without a mark in the ring.
-    bool unmarked() const { return lease.word.state() == SlotState::ready; }
+    bool unmarked() const { return lease.unmarked(); }
 };
 
 enum class ReceiveStatus { received, empty, closed, limit };
@@ -129,7 +133,10 @@ class ReceiveSide {
     ReceiveStatus try_receive(Delivery& delivery, bool thorough = false);
 
     // Each ends the delivery. stale: it had ended before.
-    HoldStatus ack(const Delivery& delivery, bool wake_now = true);
+    HoldStatus ack(const Delivery& delivery, bool wake_now = true) {
+        return ack(delivery.lease, delivery.block, wake_now);
+    }
+    HoldStatus ack(const Lease& lease, BlockHandle block, bool wake_now = true);
     HoldStatus nack(Delivery& delivery);
     // Leaves the message to the supervisor. `supervisor_needed` afterwards: ring the doorbell.
     HoldStatus reject(Delivery& delivery, NoteKind why = NoteKind::rejected);
@@ -143,7 +150,11 @@ class ReceiveSide {
     // Returns all that it holds; every handle is stale afterwards.
     void give_everything_back();
 
-    void wake_space();
+    void wake_space() {
+        if (exclusive_) fence_if_asked(view_.header->space, fence_);
+        if (wake(view_.header->space, view_.space_wakes())) [[unlikely]]
+            bump(record_->wakes);
+    }
     // After a sleep: passes the wake-up on if there is more than we took.
     void pass_wake_on();
     std::uint32_t in_flight() const { return static_cast<std::uint32_t>(in_flight_); }

@@ -46,7 +46,10 @@ ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
         [[unlikely]] {
         free_for_purge();
     }
-    if (receive_returned(delivery)) return ReceiveStatus::received;
+    const bool look =
+        view_.map.returns() != seen_returns_ || finds_.pending() || ++takes_ == takes_between_looks;
+    if (look && receive_returned(delivery)) [[unlikely]]
+        return ReceiveStatus::received;
     for (;;) {
         const TakeStatus status = exclusive_ ? view_.ring.read(cursor_, delivery.lease)
                                              : view_.ring.take(cursor_, number_, delivery.lease);
@@ -67,13 +70,13 @@ ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
 
 // Looks where returned messages are announced, and now and then where they are not.
 bool ReceiveSide::receive_returned(Delivery& delivery) {
+    takes_ = 0;
     const std::uint64_t returns = view_.map.returns();
-    if (returns != seen_returns_) [[unlikely]] {
+    if (returns != seen_returns_) {
         seen_returns_ = returns;
         finds_.look_everywhere(view_.ring, view_.map);
-    } else if (++takes_ == takes_between_looks) {
-        takes_ = 0;
-        if (!finds_.more()) finds_.look_on(view_.ring, view_.map, cells_after_takes);
+    } else if (!finds_.pending()) {
+        finds_.look_on(view_.ring, view_.map, cells_after_takes);
     }
     if (receive_found(delivery)) return true;
     while (finds_.more()) {
@@ -96,7 +99,7 @@ bool ReceiveSide::receive_found(Delivery& delivery) {
 }
 
 // Reads the header of a slot now ours. False: its content makes no sense; the supervisor has it.
-bool ReceiveSide::open(Delivery& delivery, bool first) {
+inline bool ReceiveSide::open(Delivery& delivery, bool first) {
     const std::uint64_t sequence = delivery.lease.sequence;
     delivery.timestamp = view_.ring.slot(sequence).timestamp.load(memory_order_relaxed);
     delivery.deliveries = 1;
@@ -120,7 +123,7 @@ bool ReceiveSide::open(Delivery& delivery, bool first) {
 }
 
 // The slot's bytes are a peer's: they are believed as far as they stay inside the pool.
-bool ReceiveSide::locate_payload(Delivery& delivery) {
+inline bool ReceiveSide::locate_payload(Delivery& delivery) {
     const std::uint64_t sequence = delivery.lease.sequence;
     delivery.length = view_.length_at(sequence);
     if (delivery.length <= view_.geometry->inline_bytes) [[likely]] {
@@ -136,25 +139,24 @@ bool ReceiveSide::locate_payload(Delivery& delivery) {
 
 // ---- Ending a delivery -------------------------------------------------------------------------
 
-void ReceiveSide::ended(bool was_marked) {
+inline void ReceiveSide::ended(bool was_marked) {
     --in_flight_;
     if (was_marked) --leased_;
     record_->in_flight.store(in_flight_, memory_order_relaxed);
 }
 
-HoldStatus ReceiveSide::ack(const Delivery& delivery, bool wake_now) {
-    const bool unmarked = delivery.unmarked();
-    const HoldStatus status =
-        unmarked ? view_.ring.ack_read(delivery.lease) : view_.ring.ack(delivery.lease);
+HoldStatus ReceiveSide::ack(const Lease& lease, BlockHandle block, bool wake_now) {
+    const bool unmarked = lease.unmarked();
+    const HoldStatus status = unmarked ? view_.ring.ack_read(lease) : view_.ring.ack(lease);
     if (status == HoldStatus::stale) [[unlikely]] {
         bump(record_->stale);
         if (!unmarked) ended(true);  // an unmarked one went with ack_through, which counted it
         return status;
     }
-    if (delivery.block.valid()) view_.pool.free(delivery.block);
+    if (block.valid()) view_.pool.free(block);
     ended(!unmarked);
     bump(record_->acked);
-    if (unmarked && delivery.lease.sequence == base_) advance_base();
+    if (unmarked && lease.sequence == base_) advance_base();
     if (wake_now) wake_space();
     return status;
 }
@@ -282,7 +284,7 @@ std::size_t ReceiveSide::ack_through(std::uint64_t sequence) {
 }
 
 // Moves past what is acked, and tells others now and then.
-void ReceiveSide::advance_base() {
+inline void ReceiveSide::advance_base() {
     while (after(cursor_.next, base_) &&
            view_.ring.word_at(base_) != SlotWord::ready(view_.ring.lap_of(base_))) {
         ++base_;
@@ -332,11 +334,6 @@ void ReceiveSide::give_everything_back() {
 }
 
 // ---- Waking ------------------------------------------------------------------------------------
-
-void ReceiveSide::wake_space() {
-    if (exclusive_) fence_if_asked(view_.header->space, fence_);
-    if (wake(view_.header->space, view_.space_wakes())) bump(record_->wakes);
-}
 
 void ReceiveSide::pass_wake_on() {
     if (!anybody_waits(view_.header->items)) return;

@@ -49,8 +49,4 @@ void ReturnedFinds::keep(const Find& find) {
     finds_[place] = find;
 }
 
-const ReturnedFinds::Find* ReturnedFinds::next() {
-    return given_ < count_ ? &finds_[given_++] : nullptr;
-}
-
 }  // namespace shmq::shm

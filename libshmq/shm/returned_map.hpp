@@ -51,7 +51,9 @@ class ReturnedFinds {
     // Walks the next few cells, so that whatever a stopped returner left is found in the end.
     void look_on(SlotRing& ring, ReturnedMap& map, std::uint64_t cells);
     // The oldest find not yet yielded; null when there is none.
-    const Find* next();
+    const Find* next() { return given_ < count_ ? &finds_[given_++] : nullptr; }
+    // Whether `next` has one, or would have after another walk.
+    bool pending() const { return given_ < count_ || more_; }
     // Whether the last walk found more than it could keep: look again when `next` is done.
     bool more() const { return more_; }
 

@@ -125,10 +125,6 @@ bool SendSide::make_room() {
     return true;
 }
 
-void SendSide::wake_receivers(std::uint32_t count) {
-    if (wake(view_.header->items, count)) bump(record_->wakes);
-}
-
 void SendSide::wake_space() {
     if (wake(view_.header->space, view_.space_wakes())) bump(record_->wakes);
 }

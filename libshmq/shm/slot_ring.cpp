@@ -1,21 +1,10 @@
 #include "shm/slot_ring.hpp"
 
 namespace shmq::shm {
-namespace {
-
-// Hints are stored at every eighth step: a walker behind a stale hint takes at most seven more
-// steps, and the line that all share moves an eighth as often.
-constexpr std::uint64_t hint_interval_mask = 7;
-
-void store_hint(Atomic<std::uint64_t>& hint, std::uint64_t position) {
-    if ((position & hint_interval_mask) == 0) hint.store(position, memory_order_relaxed);
-}
-
-}  // namespace
 
 // ---- Producers ---------------------------------------------------------------------------------
 
-ClaimStatus SlotRing::find_free(Cursor& cursor, std::uint64_t& found) {
+ClaimStatus SlotRing::search_free(Cursor& cursor, std::uint64_t& found) {
     std::uint64_t position = cursor.next;
     std::uint64_t run_start = position;  // occupied slots of the last lap, to be passed over
     for (;;) {
@@ -77,31 +66,13 @@ bool SlotRing::pass_over(Cursor& cursor, std::uint64_t position) {
     }
 }
 
-ClaimStatus SlotRing::claim(Cursor& cursor, std::uint16_t owner, std::uint64_t& position) {
+ClaimStatus SlotRing::search_and_claim(Cursor& cursor, std::uint16_t owner,
+                                       std::uint64_t& position) {
     cursor.next = later(cursor.next, header_->tail.load(memory_order_relaxed));
     for (;;) {
-        if (find_free(cursor, position) == ClaimStatus::full) return ClaimStatus::full;
-        const std::uint64_t lap = lap_of(position);
-        std::uint64_t expected = SlotWord::free(lap).raw;
-        if (slot(position).word.compare_exchange_strong(
-                expected, SlotWord::make(lap, 0, owner, SlotState::writing).raw,
-                memory_order_acquire, memory_order_relaxed)) {  // [2]
-            cursor.next = position + 1;
-            store_hint(header_->tail, position + 1);
-            return ClaimStatus::claimed;
-        }
+        if (search_free(cursor, position) == ClaimStatus::full) return ClaimStatus::full;
+        if (claim_at(cursor, owner, position)) return ClaimStatus::claimed;
     }
-}
-
-bool SlotRing::publish(std::uint64_t position, std::uint16_t owner) {
-    const std::uint64_t lap = lap_of(position);
-    std::uint64_t expected = SlotWord::make(lap, 0, owner, SlotState::writing).raw;
-    if (slot(position).word.compare_exchange_strong(expected, SlotWord::ready(lap).raw,
-                                                    memory_order_seq_cst, memory_order_relaxed)) {
-        return true;  // [1]
-    }
-    abandon(position, owner);
-    return false;
 }
 
 void SlotRing::abandon(std::uint64_t position, std::uint16_t owner) {
@@ -117,10 +88,10 @@ void SlotRing::abandon(std::uint64_t position, std::uint16_t owner) {
 // ---- Consumers ---------------------------------------------------------------------------------
 
 // Walks from the cursor to the oldest ready slot; `empty` at a slot nobody has claimed.
-TakeStatus SlotRing::find_ready(Cursor& cursor, std::uint64_t& position, SlotWord& word) {
+TakeStatus SlotRing::find_ready(Cursor& cursor, std::uint64_t& position) {
     position = cursor.next;
     for (;;) {
-        word = word_at(position);  // [1]
+        const SlotWord word = word_at(position);  // [1]
         const std::int64_t ahead = lap_difference(word.lap(), lap_of(position));
         if (ahead < 0 || (ahead == 0 && word.state() == SlotState::free)) return TakeStatus::empty;
         if (ahead == 0 && word.state() == SlotState::ready) return TakeStatus::taken;
@@ -175,30 +146,20 @@ bool SlotRing::ready_beyond(std::uint64_t position) const {
     return false;
 }
 
-TakeStatus SlotRing::take(Cursor& cursor, std::uint16_t owner, Lease& lease) {
+TakeStatus SlotRing::search_and_take(Cursor& cursor, std::uint16_t owner, Lease& lease) {
     cursor.next = later(cursor.next, header_->head.load(memory_order_relaxed));
     std::uint64_t position = 0;
-    SlotWord word;
     for (;;) {
-        if (find_ready(cursor, position, word) == TakeStatus::empty) return TakeStatus::empty;
-        const SlotWord leased = word.leased_to(owner);
-        std::uint64_t expected = word.raw;
-        if (slot(position).word.compare_exchange_strong(expected, leased.raw, memory_order_acquire,
-                                                        memory_order_relaxed)) {  // [1]
-            cursor.next = position + 1;
-            store_hint(header_->head, position + 1);
-            lease = {position, leased};
-            return TakeStatus::taken;
-        }
+        if (find_ready(cursor, position) == TakeStatus::empty) return TakeStatus::empty;
+        if (take_at(cursor, owner, position, lease)) return TakeStatus::taken;
     }
 }
 
-TakeStatus SlotRing::read(Cursor& cursor, Lease& lease) {
+TakeStatus SlotRing::search_and_read(Cursor& cursor, Lease& lease) {
     std::uint64_t position = 0;
-    SlotWord word;
-    if (find_ready(cursor, position, word) == TakeStatus::empty) return TakeStatus::empty;
+    if (find_ready(cursor, position) == TakeStatus::empty) return TakeStatus::empty;
     cursor.next = position + 1;
-    lease = {position, word};
+    lease = {position, SlotWord::ready(lap_of(position))};
     return TakeStatus::taken;
 }
 
@@ -245,7 +206,8 @@ HoldStatus SlotRing::change_held(const Lease& lease, Change to) {
     }
 }
 
-HoldStatus SlotRing::ack(const Lease& lease) {
+// The exact word was gone: passed over by producers, or no longer ours.
+HoldStatus SlotRing::ack_moved(const Lease& lease) {
     return change_held(lease, [](SlotWord word) { return word.freed(); });
 }
 

@@ -49,6 +49,8 @@ struct Cursor {
 struct Lease {
     std::uint64_t sequence = 0;
     SlotWord word;  // as it was when it became ours
+    // Read by an exclusive consumer: the ring does not show it.
+    bool unmarked() const { return word.state() == SlotState::ready; }
 };
 
 // Far enough ahead to hide a hand-over of one line (about 150 ns at 20 ns a message).
@@ -65,11 +67,12 @@ class SlotRing {
              std::uint32_t slot_size_log2)
         : slots_(slots),
           header_(&header),
+          index_mask_((std::uint64_t{1} << capacity_log2) - 1),
           capacity_log2_(capacity_log2),
           slot_size_log2_(slot_size_log2) {}
 
-    std::uint64_t capacity() const { return std::uint64_t{1} << capacity_log2_; }
-    std::uint64_t index_of(std::uint64_t position) const { return position & (capacity() - 1); }
+    std::uint64_t capacity() const { return index_mask_ + 1; }
+    std::uint64_t index_of(std::uint64_t position) const { return position & index_mask_; }
     std::uint64_t lap_of(std::uint64_t position) const { return position >> capacity_log2_; }
     SlotHeader& slot(std::uint64_t position) const {
         return *reinterpret_cast<SlotHeader*>(slots_ + (index_of(position) << slot_size_log2_));
@@ -87,11 +90,29 @@ class SlotRing {
     // Finds the next free position, passing over occupied slots, and leaves it unclaimed: enough
     // for an exclusive producer, who alone may touch it. full: a slot before it still holds a ready
     // message of the last lap, or no slot is free at all.
-    ClaimStatus find_free(Cursor& cursor, std::uint64_t& position);
+    ClaimStatus find_free(Cursor& cursor, std::uint64_t& position) {
+        position = cursor.next;
+        if (word_at(position) == SlotWord::free(lap_of(position))) [[likely]]
+            return ClaimStatus::claimed;
+        return search_free(cursor, position);
+    }
     // The same, then free -> writing(owner) by CAS.
-    ClaimStatus claim(Cursor& cursor, std::uint16_t owner, std::uint64_t& position);
+    ClaimStatus claim(Cursor& cursor, std::uint16_t owner, std::uint64_t& position) {
+        position = cursor.next;
+        if (claim_at(cursor, owner, position)) [[likely]]
+            return ClaimStatus::claimed;
+        return search_and_claim(cursor, owner, position);
+    }
     // writing -> ready. False: the claim was skipped; the slot was given up, send again.
-    bool publish(std::uint64_t position, std::uint16_t owner);
+    bool publish(std::uint64_t position, std::uint16_t owner) {
+        const std::uint64_t lap = lap_of(position);
+        if (change(position, SlotWord::make(lap, 0, owner, SlotState::writing),
+                   SlotWord::ready(lap))) [[likely]] {
+            return true;  // [1]
+        }
+        abandon(position, owner);
+        return false;
+    }
     // free -> ready by the exclusive producer.
     void publish_exclusive(std::uint64_t position) {
         slot(position).word.store(SlotWord::ready(lap_of(position)).raw, memory_order_release);
@@ -101,15 +122,29 @@ class SlotRing {
 
     // ---- Consumers ----
     // The oldest ready message becomes `owner`'s by CAS.
-    TakeStatus take(Cursor& cursor, std::uint16_t owner, Lease& lease);
+    TakeStatus take(Cursor& cursor, std::uint16_t owner, Lease& lease) {
+        if (take_at(cursor, owner, cursor.next, lease)) [[likely]]
+            return TakeStatus::taken;
+        return search_and_take(cursor, owner, lease);
+    }
     // The exclusive consumer's next message, without a mark in the ring; `lease.word` is ready.
-    TakeStatus read(Cursor& cursor, Lease& lease);
+    TakeStatus read(Cursor& cursor, Lease& lease) {
+        const SlotWord word = word_at(cursor.next);  // [1]
+        if (word != SlotWord::ready(lap_of(cursor.next))) [[unlikely]]
+            return search_and_read(cursor, lease);
+        lease = {cursor.next++, word};
+        return TakeStatus::taken;
+    }
     // returned -> leased by CAS, if the slot still is as the cell said.
     TakeStatus take_returned(std::uint64_t index, std::uint64_t cell, std::uint16_t owner,
                              Lease& lease);
 
     // ---- Holders ---- (stale: the lease is no longer ours, nothing changed)
-    HoldStatus ack(const Lease& lease);
+    HoldStatus ack(const Lease& lease) {
+        if (change(lease.sequence, lease.word, lease.word.freed())) [[likely]]  // [2]
+            return HoldStatus::done;
+        return ack_moved(lease);
+    }
     HoldStatus give_back(const Lease& lease);  // -> returned; its cell must be written before
     HoldStatus surrender(const Lease& lease);  // -> leased(0): the supervisor decides
     HoldStatus extend(Lease& lease, std::uint8_t tag_to_avoid);
@@ -128,25 +163,65 @@ class SlotRing {
     // Whether a ready slot lies beyond `position`, with nothing free between.
     bool ready_beyond(std::uint64_t position) const;
     // Changes exactly `from` to `to`.
-    bool change(std::uint64_t index, SlotWord from, SlotWord to) {
+    bool change(std::uint64_t position, SlotWord from, SlotWord to) {
         std::uint64_t expected = from.raw;
-        return slot(index).word.compare_exchange_strong(expected, to.raw, memory_order_seq_cst,
-                                                        memory_order_relaxed);
+        return slot(position).word.compare_exchange_strong(expected, to.raw, memory_order_seq_cst,
+                                                           memory_order_relaxed);
     }
     SlotWord word_at(std::uint64_t position) const {
         return {slot(position).word.load(memory_order_acquire)};
     }
 
   private:
+    // Hints are stored at every eighth step: a walker behind a stale hint takes at most seven more
+    // steps, and the line that all share moves an eighth as often.
+    static void store_hint(Atomic<std::uint64_t>& hint, std::uint64_t position) {
+        if (position % 8 == 0) hint.store(position, memory_order_relaxed);
+    }
+    bool claim_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position) {
+        const std::uint64_t lap = lap_of(position);
+        auto& word = slot(position).word;
+        std::uint64_t expected = SlotWord::free(lap).raw;
+        if (word.load(memory_order_relaxed) != expected ||
+            !word.compare_exchange_strong(expected,
+                                          SlotWord::make(lap, 0, owner, SlotState::writing).raw,
+                                          memory_order_acquire, memory_order_relaxed)) {  // [2]
+            return false;
+        }
+        cursor.next = position + 1;
+        store_hint(header_->tail, position + 1);
+        return true;
+    }
+    bool take_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position, Lease& lease) {
+        auto& word = slot(position).word;
+        const SlotWord ready = SlotWord::ready(lap_of(position));
+        const SlotWord leased = ready.leased_to(owner);
+        std::uint64_t expected = ready.raw;
+        if (word.load(memory_order_relaxed) != expected ||
+            !word.compare_exchange_strong(expected, leased.raw, memory_order_acquire,
+                                          memory_order_relaxed)) {  // [1]
+            return false;
+        }
+        cursor.next = position + 1;
+        store_hint(header_->head, position + 1);
+        lease = {position, leased};
+        return true;
+    }
+    ClaimStatus search_free(Cursor& cursor, std::uint64_t& position);
+    ClaimStatus search_and_claim(Cursor& cursor, std::uint16_t owner, std::uint64_t& position);
+    TakeStatus search_and_take(Cursor& cursor, std::uint16_t owner, Lease& lease);
+    TakeStatus search_and_read(Cursor& cursor, Lease& lease);
+    HoldStatus ack_moved(const Lease& lease);
     bool pass_over(Cursor& cursor, std::uint64_t position);
     void skip(Cursor& cursor, std::uint64_t position, SlotWord word);
     bool wait_for_claimant(Cursor& cursor, std::uint64_t position, SlotWord word);
-    TakeStatus find_ready(Cursor& cursor, std::uint64_t& position, SlotWord& word);
+    TakeStatus find_ready(Cursor& cursor, std::uint64_t& position);
     template <typename Change>
     HoldStatus change_held(const Lease& lease, Change to);
 
     std::byte* slots_ = nullptr;
     SegmentHeader* header_ = nullptr;
+    std::uint64_t index_mask_ = 0;
     std::uint32_t capacity_log2_ = 0;
     std::uint32_t slot_size_log2_ = 0;
 };

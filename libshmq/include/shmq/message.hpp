@@ -20,6 +20,9 @@ namespace shmq {
 
 class ConsumerCore;
 class ProducerCore;
+namespace shm {
+struct Delivery;
+}
 
 class SHMQ_EXPORT Loan {
   public:
@@ -108,7 +111,9 @@ class SHMQ_EXPORT Message {
 
   private:
     friend class ConsumerCore;
-    Message() noexcept = default;
+    template <typename T>
+    friend class Result;
+    Message(ConsumerCore* core, const shm::Delivery& delivery) noexcept;
     void drop() noexcept;
 
     ConsumerCore* core_ = nullptr;
