@@ -46,9 +46,13 @@ std::optional<Decimal> take_decimal(std::string_view& text) {
     return number;
 }
 
-std::string_view take_unit(std::string_view& text) {
+void skip_blanks(std::string_view& text) {
     while (!text.empty() && text.front() == ' ')
         text.remove_prefix(1);
+}
+
+std::string_view take_unit(std::string_view& text) {
+    skip_blanks(text);
     std::size_t length = 0;
     while (length < text.size() && std::isalpha(static_cast<unsigned char>(text[length])) != 0) {
         ++length;
@@ -124,6 +128,7 @@ std::expected<std::chrono::nanoseconds, std::string> parse_duration(std::string_
     do {
         const auto number = take_decimal(rest);
         const std::string_view name = take_unit(rest);
+        skip_blanks(rest);
         const auto unit = unit_of_time(name);
         const bool bare_part = name.empty() && (total_ns != 0 || !rest.empty());
         if (!number || !unit || bare_part) {
