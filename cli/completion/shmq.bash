@@ -33,7 +33,7 @@ _shmq() {
         *)
             if [[ $current == -* ]]; then
                 words=$(shmq ${verb:+"$verb"} --help 2>/dev/null | grep -oE -- '(^|[ ,])--?[a-z0-9][a-z-]*' |
-                    tr -d ' ,')
+                    tr -d ' ,' | sort -u)
             elif [[ -z $verb ]]; then
                 words=$(shmq --help 2>/dev/null | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
             elif ((COMP_CWORD == verb_at + 1)); then
