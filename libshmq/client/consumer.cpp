@@ -152,6 +152,7 @@ Result<std::size_t> ConsumerCore::ack_through(Message& last) noexcept {
                                        : "cumulative ack needs an exclusive consumer");
     }
     const std::size_t acked = side_.ack_through(last.sequence_);
+    side_.let_go(delivery_of(last).lease);
     let_go(last);
     return acked;
 }

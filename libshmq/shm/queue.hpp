@@ -146,6 +146,10 @@ class ReceiveSide {
     bool held(const Delivery& delivery) const;
     // Exclusive consumers: acks everything in hand up to that sequence. Returns how many.
     std::size_t ack_through(std::uint64_t sequence);
+    // The handle that was given to ack_through is done with: a marked message counts until then.
+    void let_go(const Lease& lease) {
+        if (!lease.unmarked()) ended(true);
+    }
 
     // Returns all that it holds; every handle is stale afterwards.
     void give_everything_back();
@@ -177,7 +181,7 @@ class ReceiveSide {
     bool open(Delivery& delivery, bool first);
     bool locate_payload(Delivery& delivery);
     void free_for_purge();
-    void ended(bool held_count);
+    void ended(bool was_marked);
     void advance_base();
     bool ack_read_at(std::uint64_t position);
 

@@ -139,7 +139,7 @@ inline bool ReceiveSide::locate_payload(Delivery& delivery) {
 
 // ---- Ending a delivery -------------------------------------------------------------------------
 
-inline void ReceiveSide::ended(bool was_marked) {
+void ReceiveSide::ended(bool was_marked) {
     --in_flight_;
     if (was_marked) --leased_;
     record_->in_flight.store(in_flight_, memory_order_relaxed);

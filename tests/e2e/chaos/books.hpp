@@ -9,7 +9,7 @@
 namespace shmq::chaos {
 
 constexpr std::uint32_t producers_most = 4;
-constexpr std::uint32_t messages_most = 1u << 20;  // of one producer
+constexpr std::uint32_t messages_most = 1u << 25;  // of one producer
 
 // Marks of one message; each set once, by whoever did it, before or after the step it names.
 enum Mark : std::uint8_t {
