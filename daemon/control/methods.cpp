@@ -157,14 +157,25 @@ wire::Outcome<Reply> Methods::describe(Session& session, const wire::Call& call,
     return reply;
 }
 
+// A page at a time: an answer must fit a frame, and a look at every queue's ring must not keep the
+// daemon from everybody else.
 wire::Outcome<Reply> Methods::list(Session& session, const wire::Call& call, wire::Frame&) {
-    if (auto failure = no_parameters(call)) return std::unexpected(*failure);
+    constexpr std::size_t page_most = 256;
+    std::string last;
+    wire::Members members(call.parameters);
+    members.take("after", last);
+    if (auto failure = members.finish()) return std::unexpected(*failure);
+    Reply reply;
     wire::Json queues = wire::Json::array();
     for (const auto& queue : registry_.list(session.caller)) {
+        if (queue->name() <= last) continue;
+        if (queues.size() == page_most) {
+            reply.parameters["more"] = true;
+            break;
+        }
         queues.push_back(wire::to_json(queue->describe()));
     }
-    Reply reply;
-    reply.parameters = {{"queues", std::move(queues)}};
+    reply.parameters["queues"] = std::move(queues);
     return reply;
 }
 

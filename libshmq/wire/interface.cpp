@@ -30,7 +30,7 @@ method Hello(version: string, pidfd: ?int) -> (
 
 method Create(name: string, options: Options, if_missing: ?bool) -> (queue: Queue, created: bool)
 method Describe(name: string) -> (queue: Queue)
-# Sorted by name, from the first after `after` on; more: the frame was full, ask again after the last.
+# Sorted by name, from the first after `after` on, 256 a page; more: ask again after the last.
 method List(after: ?string) -> (queues: []Queue, more: ?bool)
 method Remove(name: string, force: ?bool) -> (dropped: int)
 method Purge(name: string) -> (purged: int)

@@ -222,6 +222,18 @@ TEST_F(ClientContract, ListsWhatThereIs) {
     EXPECT_EQ(status.version, version());
 }
 
+TEST_F(ClientContract, ListsMoreThanOneFrameHolds) {
+    QueueOptions small;
+    small.capacity = 64;
+    small.max_message = 32;  // no pool
+    for (int i = 0; i < 600; ++i)
+        value_or_throw(client_.create("many/" + std::to_string(1000 + i), small));
+    const auto queues = value_or_throw(client_.list());
+    ASSERT_EQ(queues.size(), 600u);
+    for (std::size_t i = 0; i < queues.size(); ++i)
+        ASSERT_EQ(queues[i].name, "many/" + std::to_string(1000 + i));
+}
+
 TEST_F(ClientContract, NoDaemonIsSaidWithARemedy) {
     const auto nobody = Client::connect({.socket = "/tmp/shmq-nobody-listens-here/socket"});
     EXPECT_EQ(nobody.condition(), Condition::no_daemon);
