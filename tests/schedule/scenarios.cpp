@@ -213,6 +213,14 @@ std::vector<Scenario> asleep() {
     return {
         {.name = "sleep_2x2", .producers = 2, .consumers = 2, .sleeps = true},
         {.name = "sleep_nack", .producers = 2, .consumers = 2, .verbs = nacks, .sleeps = true},
+        // So many cells that a look at a few of them does not find every return by itself.
+        {.name = "sleep_nack_ring_of_64",
+         .capacity = 64,
+         .producers = 2,
+         .consumers = 2,
+         .sends = 10,
+         .verbs = nacks,
+         .sleeps = true},
         {.name = "sleep_exclusive",
          .flags = exclusive_producer | exclusive_consumer,
          .sends = 6,
