@@ -7,6 +7,7 @@
 #endif
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 // A killed task's stack is abandoned with what it held on the heap: that is the point of it.
 extern "C" const char* __asan_default_options() {
@@ -23,6 +24,13 @@ Fiber* entering = nullptr;
 const void* own_stack = nullptr;
 std::size_t own_stack_bytes = 0;
 #endif
+
+// Whoever abandoned the stack left its red zones behind.
+void clean_stack([[maybe_unused]] std::byte* stack, [[maybe_unused]] std::size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+    __asan_unpoison_memory_region(stack, bytes);
+#endif
+}
 
 }  // namespace
 
@@ -53,6 +61,7 @@ shmq_switch_stacks:
 )");
 
 void Fiber::start(std::byte* stack, std::size_t bytes, Entry entry, void* argument) {
+    clean_stack(stack, bytes);
     stack_ = stack;
     stack_bytes_ = bytes;
     entry_ = entry;
@@ -74,6 +83,7 @@ extern "C" void shmq_switch_stacks(void** save, void* load) {
 }
 
 void Fiber::start(std::byte* stack, std::size_t bytes, Entry entry, void* argument) {
+    clean_stack(stack, bytes);
     stack_ = stack;
     stack_bytes_ = bytes;
     entry_ = entry;
