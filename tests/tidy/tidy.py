@@ -31,7 +31,8 @@ ALLOWED = {
     "daemon": {"shm", "wire", "base"},
     "cli": {"include", "client/session", "shm/audit", "shm/layout", "shm/segment",
             "daemon/journal"},
-    "bench": {"include", "shm", "base"},
+    # A daemon to measure is a test's daemon: the fixture is shared.
+    "bench": {"include", "shm", "base", "tests/support"},
     "docs": {"include"},
 }
 LIBSHMQ_ROOMS = ("base", "shm", "wire", "client")
@@ -85,7 +86,10 @@ class Tree:
         """The file that an include means, or None if it is not one of ours."""
         folder = str(PurePosixPath(including).parent)
         top = including.split("/")[0]
-        for prefix in (f"{folder}/", "libshmq/", "", "libshmq/include/", f"{top}/"):
+        prefixes = [f"{folder}/", "libshmq/", "", "libshmq/include/", f"{top}/"]
+        if top == "bench":
+            prefixes.append("tests/")  # it shares the daemon of the tests' support/
+        for prefix in prefixes:
             candidate = os.path.normpath(prefix + name)
             if candidate in self.paths:
                 return candidate

@@ -19,6 +19,7 @@ FILES = {
     "daemon/journal/reader.hpp": "",
     "bench/support/pair.hpp": "",
     "tests/schedule/scheduled_atomic.hpp": "",
+    "tests/support/daemon.hpp": "",
 }
 
 
@@ -76,6 +77,10 @@ class TidyTest(unittest.TestCase):
     def test_includes_from_the_top_folder(self) -> None:
         self.assert_passes("bench/support/pair.cpp", '#include "support/pair.hpp"\n')
         self.assert_fails("daemon/a.cpp", '#include "support/pair.hpp"\n', 1, "no file of ours")
+
+        self.assert_passes("bench/a_bench.cpp", '#include "support/daemon.hpp"\n')
+        self.assert_fails("bench/a_bench.cpp", '#include "tests/schedule/scheduled_atomic.hpp"\n',
+                          1, "bench must not")
 
     def test_public_headers(self) -> None:
         self.assert_passes("libshmq/include/shmq/a.hpp", "#include <shmq/queue.hpp>\n#include <span>\n")
