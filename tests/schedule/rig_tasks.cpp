@@ -249,6 +249,8 @@ void Rig::supervise(bool successor) {
         scheduler_->await(supervisor_died_);
         supervise_ = std::make_unique<shm::Supervise>(*segment_);
         take_back_strangers();
+        // The predecessor may have taken the work flag and died before it did the work.
+        supervise_->sweep(now_);
         work_ = true;
     }
     for (;;) {
