@@ -22,8 +22,8 @@
 #include <shmq/client.hpp>
 #include <string>
 
-#include "support/private_daemon.hpp"
 #include "support/process_pair.hpp"
+#include "tests/support/private_daemon.hpp"
 
 namespace shmq::bench {
 namespace {

@@ -19,6 +19,7 @@ std::atomic<bool> counting_allocations{false};
 std::atomic<unsigned> allocations{0};
 }  // namespace
 
+#ifndef __SANITIZE_ADDRESS__  // which has its own
 // Every allocation of the program, to see that hot calls make none.
 [[gnu::noinline]] void* operator new(std::size_t size) {
     if (counting_allocations) ++allocations;
@@ -31,6 +32,7 @@ std::atomic<unsigned> allocations{0};
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
     std::free(memory);
 }
+#endif
 
 namespace shmq {
 namespace {

@@ -145,8 +145,8 @@ class [[nodiscard]] Result {
     }
 
     union {
-        T value_;
-        Error error_;
+        T value_;      // NOLINT(readability-identifier-naming): private, though the union hides it
+        Error error_;  // NOLINT(readability-identifier-naming)
     };
     bool ok_;
 };
