@@ -55,7 +55,7 @@ SendStatus SendSide::try_send_block(BlockHandle block, std::size_t length, std::
         (word.state() == SlotState::ready || word.state() == SlotState::leased ||
          word.state() == SlotState::returned) &&
         slot.sequence.load(memory_order_relaxed) == position;
-    if (!still_there) view_.pool.free(block);
+    if (!still_there) release(block);
     return status;
 }
 
