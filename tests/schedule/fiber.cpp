@@ -10,7 +10,8 @@
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 // A killed task's stack is abandoned with what it held on the heap: that is the point of it.
-extern "C" const char* __asan_default_options() {
+// Visible, for the sanitizer's own library calls it.
+extern "C" [[gnu::visibility("default")]] const char* __asan_default_options() {
     return "detect_leaks=0";
 }
 #endif
