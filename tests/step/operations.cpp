@@ -1,0 +1,228 @@
+#include "step/operations.hpp"
+
+#include <cstring>
+
+#include "client/waiting.hpp"
+
+namespace shmq::step {
+namespace {
+
+constexpr std::uint64_t time_sent = 7;
+constexpr std::uint32_t batch = 3;
+
+// ---- Producers ---------------------------------------------------------------------------------
+
+bool try_inline(Party& self, MessageId id, bool wake_now) {
+    std::byte payload[small_bytes];
+    Ledger::write_payload(id, payload, sizeof payload);
+    return self.sender->try_send(payload, sizeof payload, time_sent, wake_now) ==
+           shm::SendStatus::sent;
+}
+
+void run_send_inline(World&, Party& self, Report& report) {
+    const MessageId id = self.to_send[0];
+    report.begins(Verb::send, id);
+    const bool sent = try_inline(self, id, true);
+    report.returns(Verb::send, id, sent);
+}
+
+void run_send_block(World& world, Party& self, Report& report) {
+    const MessageId id = self.to_send[0];
+    report.begins(Verb::send, id);
+    bool sent = false;
+    const shm::BlockHandle block = self.sender->allocate(large_bytes);
+    if (block.valid()) {
+        Ledger::write_payload(id, world.view().pool.data(block), large_bytes);
+        sent = self.sender->try_send_block(block, large_bytes, time_sent) == shm::SendStatus::sent;
+        if (!sent) self.sender->release(block);
+    }
+    report.returns(Verb::send, id, sent);
+}
+
+void run_send_loan_dropped(World& world, Party& self, Report&) {
+    const shm::BlockHandle block = self.sender->allocate(large_bytes);
+    if (!block.valid()) return;
+    Ledger::write_payload(0, world.view().pool.data(block), large_bytes);
+    self.sender->release(block);
+}
+
+void run_send_batch(World&, Party& self, Report& report) {
+    std::uint32_t sent = 0;
+    for (; sent < batch; ++sent) {
+        report.begins(Verb::send, self.to_send[sent]);
+        const bool done = try_inline(self, self.to_send[sent], false);
+        report.returns(Verb::send, self.to_send[sent], done);
+        if (!done) break;
+    }
+    if (sent != 0) self.sender->wake_receivers(sent);
+}
+
+void run_send_waiting(World& world, Party& self, Report& report) {
+    const MessageId id = self.to_send[0];
+    report.begins(Verb::send, id);
+    Waiting waiting(world.view().header->space, world.view().geometry->has(shm::exclusive_consumer),
+                    no_deadline);
+    waiting.until(no_deadline, [&](bool) { return try_inline(self, id, true); });
+    if (waiting.slept()) self.sender->wake_space();
+    report.returns(Verb::send, id, true);
+}
+
+// ---- Consumers ---------------------------------------------------------------------------------
+
+void note_received(Party& self, Report& report, const shm::Delivery& delivery) {
+    MessageId id = 0;
+    std::memcpy(&id, delivery.data, sizeof id);
+    self.held.push_back({delivery, id});
+    // Bytes are the message's only if the lease still lasts when they have been read.
+    if (!self.receiver->held(delivery)) return;
+    report.received(id, delivery.lease.sequence, delivery.deliveries);
+}
+
+bool try_one(Party& self, Report& report) {
+    shm::Delivery delivery;
+    report.begins(Verb::receive, 0);
+    if (self.receiver->try_receive(delivery, true) != shm::ReceiveStatus::received) return false;
+    note_received(self, report, delivery);
+    return true;
+}
+
+void ack_held(Party& self, Report& report, std::size_t which, bool wake_now) {
+    const Held& held = self.held[which];
+    report.begins(Verb::ack, held.id);
+    const bool done = self.receiver->ack(held.delivery, wake_now) == shm::HoldStatus::done;
+    report.returns(Verb::ack, held.id, done);
+}
+
+void run_receive_one(World&, Party& self, Report& report) {
+    try_one(self, report);
+}
+
+void run_receive_batch(World&, Party& self, Report& report) {
+    for (std::uint32_t i = 0; i < batch && try_one(self, report); ++i) {
+    }
+    for (std::size_t i = 0; i < self.held.size(); ++i)
+        ack_held(self, report, i, false);
+    self.receiver->wake_space();
+}
+
+void run_receive_waiting(World& world, Party& self, Report& report) {
+    Waiting waiting(world.view().header->items, world.view().geometry->has(shm::exclusive_producer),
+                    no_deadline);
+    shm::Delivery delivery;
+    report.begins(Verb::receive, 0);
+    waiting.until(no_deadline, [&](bool thorough) {
+        return self.receiver->try_receive(delivery, thorough) == shm::ReceiveStatus::received;
+    });
+    if (waiting.slept()) self.receiver->pass_wake_on();
+    note_received(self, report, delivery);
+}
+
+void run_ack_one(World&, Party& self, Report& report) {
+    ack_held(self, report, 0, true);
+}
+
+void run_nack_one(World&, Party& self, Report& report) {
+    Held& held = self.held[0];
+    report.begins(Verb::nack, held.id);
+    const bool done = self.receiver->nack(held.delivery) == shm::HoldStatus::done;
+    report.returns(Verb::nack, held.id, done);
+}
+
+void run_reject_one(World&, Party& self, Report& report) {
+    Held& held = self.held[0];
+    report.begins(Verb::reject, held.id);
+    const bool done = self.receiver->reject(held.delivery) == shm::HoldStatus::done;
+    report.returns(Verb::reject, held.id, done);
+}
+
+void extend(World& world, Party& self, Report& report, Nanoseconds time) {
+    Held& held = self.held[0];
+    const auto deadline = static_cast<std::uint64_t>(time == 0 ? 0 : world.now() + time);
+    report.begins(Verb::extend, held.id);
+    const bool done = self.receiver->extend(held.delivery, deadline) == shm::HoldStatus::done;
+    // An exclusive consumer's read has no lease to extend, and counts none.
+    report.returns(Verb::extend, held.id, done && !held.delivery.unmarked());
+    ack_held(self, report, 0, true);
+}
+
+void run_extend_one(World& world, Party& self, Report& report) {
+    extend(world, self, report, 0);
+}
+
+void run_extend_to_deadline(World& world, Party& self, Report& report) {
+    extend(world, self, report, nanoseconds_per_second);
+}
+
+void run_ack_through(World&, Party& self, Report& report) {
+    for (const Held& held : self.held)
+        report.begins(Verb::ack, held.id);
+    std::uint64_t last = self.held[0].delivery.lease.sequence;
+    for (const Held& held : self.held)
+        last = shm::later(last, held.delivery.lease.sequence);
+    const std::size_t acked = self.receiver->ack_through(last);
+    // Where leases have ended meanwhile, the call does not say which.
+    if (acked != self.held.size()) return;
+    for (const Held& held : self.held)
+        report.returns(Verb::ack, held.id, true);
+}
+
+void run_leave_consumer(World&, Party& self, Report& report) {
+    for (const Held& held : self.held)
+        report.begins(Verb::nack, held.id);
+    self.receiver->give_everything_back();
+}
+
+// ---- Attach ------------------------------------------------------------------------------------
+
+std::unique_ptr<shm::Segment> map_again(World& world, shm::Access access) {
+    shm::AttachFailure failure;
+    Fd pool;
+    if (world.segment().pool_fd() >= 0) pool = Fd(::dup(world.segment().pool_fd()));
+    return shm::Segment::attach(Fd(::dup(world.segment().ring_fd())), std::move(pool), access,
+                                failure);
+}
+
+void run_attach_producer(World& world, Party& self, Report& report) {
+    const auto segment = map_again(world, shm::Access::producer);
+    if (segment == nullptr) __builtin_trap();
+    const shm::QueueView view(segment->ring_base(), segment->pool_base(), segment->geometry());
+    shm::SendSide side(view, self.number, !shm::register_for_barriers());
+    std::byte payload[small_bytes];
+    const MessageId id = self.to_send[0];
+    Ledger::write_payload(id, payload, sizeof payload);
+    report.begins(Verb::send, id);
+    const bool sent = side.try_send(payload, sizeof payload, 0) == shm::SendStatus::sent;
+    report.returns(Verb::send, id, sent);
+}
+
+void run_attach_consumer(World& world, Party& self, Report& report) {
+    const auto segment = map_again(world, shm::Access::consumer);
+    if (segment == nullptr) __builtin_trap();
+    const shm::QueueView view(segment->ring_base(), segment->pool_base(), segment->geometry());
+    self.receiver.emplace(view, self.number, 1024, !shm::register_for_barriers());
+    try_one(self, report);
+}
+
+}  // namespace
+
+using shm::Role;
+
+const Operation send_inline{"send_inline", Role::producer, run_send_inline};
+const Operation send_block{"send_block", Role::producer, run_send_block};
+const Operation send_loan_dropped{"send_loan_dropped", Role::producer, run_send_loan_dropped};
+const Operation send_batch{"send_batch", Role::producer, run_send_batch};
+const Operation send_waiting{"send_waiting", Role::producer, run_send_waiting, 0, 0, true};
+const Operation receive_one{"receive", Role::consumer, run_receive_one};
+const Operation receive_batch{"receive_batch", Role::consumer, run_receive_batch};
+const Operation receive_waiting{"receive_waiting", Role::consumer, run_receive_waiting, 0, 0, true};
+const Operation ack_one{"ack", Role::consumer, run_ack_one, 1};
+const Operation nack_one{"nack", Role::consumer, run_nack_one, 1};
+const Operation reject_one{"reject", Role::consumer, run_reject_one, 1};
+const Operation extend_one{"extend", Role::consumer, run_extend_one, 1};
+const Operation extend_to_deadline{"extend_deadline", Role::consumer, run_extend_to_deadline, 1};
+const Operation ack_through{"ack_through", Role::consumer, run_ack_through, 3, 1};
+const Operation leave_consumer{"leave", Role::consumer, run_leave_consumer, 3, 1};
+const Operation attach_producer{"attach_producer", Role::producer, run_attach_producer};
+const Operation attach_consumer{"attach_consumer", Role::consumer, run_attach_consumer};
+
+}  // namespace shmq::step

@@ -1,0 +1,29 @@
+// What the subject does: each public operation on a queue, by the calls of shm/ that the library
+// makes for it, telling the report before and after each call.
+#pragma once
+
+#include <cstdint>
+
+#include "step/report.hpp"
+#include "step/world.hpp"
+
+namespace shmq::step {
+
+struct Operation {
+    const char* name;
+    shm::Role role;
+    void (*run)(World& world, Party& self, Report& report);
+    std::uint32_t holds = 0;    // messages that it needs in hand
+    std::uint32_t returns = 0;  // of these, redelivered ones
+    bool sleeps = false;        // may sleep until it is fed
+};
+
+// send
+extern const Operation send_inline, send_block, send_loan_dropped, send_batch, send_waiting;
+// receive and end
+extern const Operation receive_one, receive_batch, receive_waiting, ack_one, nack_one, reject_one,
+    extend_one, extend_to_deadline, ack_through, leave_consumer;
+// attach: the mapping and the side's first look
+extern const Operation attach_producer, attach_consumer;
+
+}  // namespace shmq::step

@@ -1,0 +1,167 @@
+#include "step/scenarios.hpp"
+
+namespace shmq::step {
+namespace {
+
+struct Sharing {
+    const char* name;
+    std::uint32_t flags;
+};
+constexpr Sharing shared{"shared", 0};
+constexpr Sharing one_producer{"one_producer", shm::exclusive_producer};
+constexpr Sharing one_consumer{"one_consumer", shm::exclusive_consumer};
+constexpr Sharing one_each{"one_each", shm::exclusive_producer | shm::exclusive_consumer};
+
+RingState state(const char* name) {
+    RingState ring;
+    ring.name = name;
+    ring.advance = 10;
+    return ring;
+}
+RingState empty() {
+    return state("empty");
+}
+RingState middle() {
+    RingState ring = state("middle");
+    ring.ready = 5;
+    return ring;
+}
+// The next message goes to the last slot before the laps' own wrap, the one after it to the first.
+RingState edge() {
+    RingState ring = state("edge");
+    ring.first_lap = shm::lap_mask;
+    ring.advance = ring_capacity - 2;
+    ring.ready = 1;
+    return ring;
+}
+RingState full() {
+    RingState ring = state("full");
+    ring.ready = 3;
+    ring.full = true;
+    return ring;
+}
+// Slots that are leased and returned lie in front of the next to be sent, a lap behind.
+RingState occupied() {
+    RingState ring = state("occupied");
+    ring.held = 3;
+    ring.ready = 2;
+    return ring;
+}
+RingState returned() {
+    RingState ring = state("returned");
+    ring.returned = 2;
+    ring.ready = 2;
+    return ring;
+}
+RingState behind_claim() {
+    RingState ring = state("behind_claim");
+    ring.claim_in_front = true;
+    ring.ready = 2;
+    return ring;
+}
+RingState old_claim() {
+    RingState ring = state("old_claim");
+    ring.old_claim_ahead = true;
+    return ring;
+}
+RingState sleepers(RingState ring, const char* name) {
+    ring.name = name;
+    ring.sleepers = true;
+    return ring;
+}
+
+class Table {
+  public:
+    void add(const Operation& operation, const std::vector<RingState>& rings,
+             const std::vector<Sharing>& sharings, bool large = false, bool changes_only = false,
+             shm::Overflow overflow = shm::Overflow::block) {
+        for (const RingState& ring : rings) {
+            for (const Sharing& sharing : sharings) {
+                Scenario scenario;
+                scenario.name = std::string(operation.name) + (large ? "_large_" : "_") +
+                                ring.name + "_" + sharing.name;
+                if (overflow == shm::Overflow::drop_oldest) scenario.name += "_drop_oldest";
+                scenario.operation = &operation;
+                scenario.changes_only = changes_only;
+                Setting& setting = scenario.setting;
+                setting.flags = sharing.flags;
+                setting.overflow = overflow;
+                setting.ring = ring;
+                setting.subject = operation.role;
+                setting.subject_holds = operation.holds;
+                setting.subject_returns = operation.returns;
+                setting.large = large;
+                table_.push_back(scenario);
+            }
+        }
+    }
+    std::vector<Scenario> take() { return std::move(table_); }
+
+  private:
+    std::vector<Scenario> table_;
+};
+
+void add_sends(Table& table) {
+    const std::vector<Sharing> any{shared, one_producer, one_consumer, one_each};
+    const std::vector<Sharing> producers{shared, one_producer};
+    const RingState asleep = sleepers(empty(), "sleepers");
+    table.add(send_inline, {empty(), edge(), full(), occupied(), asleep}, any);
+    table.add(send_inline, {middle(), returned()}, {shared});
+    table.add(send_inline, {behind_claim(), old_claim()}, {shared, one_consumer});
+    table.add(send_block, {middle(), edge(), full(), occupied(), asleep}, producers, true);
+    table.add(send_loan_dropped, {middle()}, {shared}, true);
+    table.add(send_batch, {edge(), occupied(), asleep}, any);
+    table.add(send_inline, {full()}, producers, false, false, shm::Overflow::drop_oldest);
+    table.add(send_block, {full()}, producers, true, false, shm::Overflow::drop_oldest);
+    table.add(send_waiting, {full()}, {shared, one_consumer});
+}
+
+void add_receives(Table& table) {
+    const std::vector<Sharing> any{shared, one_producer, one_consumer, one_each};
+    const std::vector<Sharing> consumers{shared, one_consumer};
+    const RingState asleep = sleepers(full(), "sleepers");
+    table.add(receive_one, {empty(), edge(), full(), occupied(), returned()}, any);
+    table.add(receive_one, {middle()}, {shared});
+    table.add(receive_one, {behind_claim()}, consumers);
+    table.add(receive_one, {middle(), returned()}, consumers, true);
+    table.add(receive_batch, {edge(), returned(), asleep}, any);
+    table.add(receive_waiting, {empty()}, any);
+    table.add(ack_one, {middle(), edge(), occupied(), asleep}, any);
+    table.add(ack_one, {middle(), asleep}, consumers, true);
+    table.add(nack_one, {empty(), edge(), asleep}, any);
+    table.add(nack_one, {middle()}, consumers, true);
+    table.add(reject_one, {empty(), edge(), asleep}, any);
+    table.add(reject_one, {middle()}, consumers, true);
+    table.add(extend_one, {middle(), edge()}, consumers);
+    table.add(extend_to_deadline, {middle()}, consumers);
+    table.add(ack_through, {middle(), edge(), asleep}, {one_consumer, one_each});
+    table.add(ack_through, {middle()}, {one_consumer}, true);
+    table.add(leave_consumer, {middle(), edge(), asleep}, {shared, one_consumer});
+}
+
+void add_attaches(Table& table) {
+    table.add(attach_producer, {middle(), occupied()}, {shared, one_producer}, true, true);
+    table.add(attach_consumer, {middle(), returned()}, {shared, one_consumer}, true, true);
+}
+
+}  // namespace
+
+const std::vector<Scenario>& scenarios() {
+    static const std::vector<Scenario> all = [] {
+        Table table;
+        add_sends(table);
+        add_receives(table);
+        add_attaches(table);
+        return table.take();
+    }();
+    return all;
+}
+
+const Scenario* find_scenario(const std::string& name) {
+    for (const Scenario& scenario : scenarios()) {
+        if (scenario.name == name) return &scenario;
+    }
+    return nullptr;
+}
+
+}  // namespace shmq::step

@@ -1,0 +1,166 @@
+// A queue in a prepared state, with everybody who takes part in it: the process under test (the
+// subject), another producer and consumer, a producer that stopped within a send, a consumer that
+// holds messages. What they keep outside shared memory can be copied, so that a trial starts from
+// the same point again and again: shared memory is put back by Memory.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shm/queue.hpp"
+#include "shm/segment.hpp"
+#include "shm/supervise.hpp"
+#include "step/ledger.hpp"
+#include "step/report.hpp"
+
+namespace shmq::step {
+
+constexpr std::uint64_t ring_capacity = 64;
+constexpr std::size_t small_bytes = 16;  // fits a slot
+constexpr std::size_t large_bytes = 48;  // needs a block
+
+// The state of the ring when the subject begins, besides what its operation needs.
+struct RingState {
+    const char* name = "";
+    std::uint64_t first_lap = 0;
+    std::uint32_t advance = 0;     // messages that have come and gone
+    std::uint32_t held = 0;        // by another consumer, a lap ago, ahead of the tail
+    std::uint32_t returned = 0;    // waiting to be delivered again
+    std::uint32_t ready = 0;       // sent and not taken
+    bool full = false;             // as many more as fit
+    bool claim_in_front = false;   // a stopped producer's claim, and a message behind it
+    bool old_claim_ahead = false;  // the same, a lap ago, with room behind it
+    bool sleepers = false;         // a consumer and a producer are registered as asleep
+};
+
+// The bytes that processes share, and a place to put them back from.
+class Memory {
+  public:
+    Memory(shm::Segment& segment, Report& report);
+    void save();
+    void restore() const;
+    bool changed() const;  // since save()
+
+  private:
+    struct Part {
+        std::byte* base;
+        std::vector<std::byte> saved;
+    };
+    std::vector<Part> parts_;
+};
+
+struct Held {
+    shm::Delivery delivery;
+    MessageId id = 0;
+};
+
+struct Party {
+    std::uint16_t number = 0;  // 0: is not there
+    shm::Role role = shm::Role::none;
+    std::optional<shm::SendSide> sender;
+    std::optional<shm::ReceiveSide> receiver;
+    std::vector<Held> held;
+    std::vector<MessageId> to_send;  // the subject's, announced beforehand
+    bool there() const { return number != 0; }
+};
+
+struct Setting {
+    std::uint32_t flags = 0;
+    shm::Overflow overflow = shm::Overflow::block;
+    RingState ring;
+    shm::Role subject = shm::Role::producer;
+    std::uint32_t subject_holds = 0;    // messages in the subject's hands at the start
+    std::uint32_t subject_returns = 0;  // of which so many came from the returned map
+    bool large = false;                 // messages need blocks
+};
+
+class World {
+  public:
+    explicit World(const Setting& setting);
+    World(const World& other) = default;
+    World& operator=(const World&) = delete;
+
+    // ---- What can happen in a trial ----
+    // The subject is dead, or has detached: as the daemon does when it learns of it.
+    void reclaim_subject(shm::Ending ending);
+    void hang_up_subject();
+    void expire_leases();
+    // A new daemon over the same memory; `subject_dead`: its pidfd says so.
+    void change_supervisor(bool subject_dead);
+    // Everybody but the subject goes round the ring. A breach if they cannot.
+    void others_go_on(bool subject_is_stopped);
+    // The other consumer and the other producer look once more, find nothing, and sleep.
+    void others_fall_asleep();
+    // They are awake afterwards. A breach if one slept on although there was something for it, and
+    // nobody is in the middle of a step who would have woken it.
+    void wake_others(bool subject_is_stopped);
+    // One message more, for a subject that sleeps; or room for one.
+    void feed_subject();
+    // What the subject has said since the last time.
+    void hear(const Report& report);
+    // Everybody ends and leaves; then the books are closed. `counters_exact`: nobody was killed
+    // between a step and its count.
+    void finish(bool counters_exact);
+
+    // ---- State ----
+    shm::Segment& segment() { return *segment_; }
+    shm::QueueView& view() { return view_; }
+    shm::Supervise& supervise() { return supervise_; }
+    Party& subject() { return subject_; }
+    Ledger& ledger() { return ledger_; }
+    Nanoseconds& now() { return now_; }
+    const Setting& setting() const { return setting_; }
+    bool subject_exclusive() const {
+        return setting_.flags & (setting_.subject == shm::Role::producer ? shm::exclusive_producer
+                                                                         : shm::exclusive_consumer);
+    }
+
+  private:
+    Party admit(shm::Role role);
+    void prepare();
+    void prepare_subject();
+    bool send(Party& party, bool large);
+    bool receive(Party& party);
+    void ack(Party& party, std::size_t which);
+    void nack(Party& party, std::size_t which);
+    void ack_all(Party& party);
+    bool take_and_ack();
+    bool one_large();
+    void come_and_go(std::uint32_t count);
+    void prepare_ring();
+    void hold_ahead(std::uint32_t count);
+    void return_some(std::uint32_t count);
+    void claim_and_stop();
+    void finish_claim();
+    void purge_all();
+    void replace_subject();
+    Party& any_sender() { return producer_.there() ? producer_ : subject_; }
+    Party& any_receiver() { return consumer_.there() ? consumer_ : subject_; }
+    void drain(Party& consumer);
+    std::uint64_t room() const;
+    void fill_ring(Party& producer);
+    void fill_up();
+    void go_round(Party& producer, Party& consumer);
+    void check_counters(bool exact);
+    void check_empty();
+    void say(Party& party, Verb verb, MessageId id, bool returned, bool done);
+
+    Setting setting_;
+    shm::Segment* segment_;
+    shm::QueueView view_;
+    shm::Supervise supervise_;
+    Ledger ledger_;
+    Party subject_, producer_, consumer_, holder_, stopped_;
+    std::optional<std::uint64_t> stopped_claim_;
+    MessageId stopped_message_ = 0;
+    std::optional<shm::WaitTicket> items_ticket_, space_ticket_;
+    std::uint32_t heard_ = 0;
+    bool subject_gone_ = false;
+    bool purged_ = false;
+    Nanoseconds now_ = nanoseconds_per_second;
+};
+
+}  // namespace shmq::step

@@ -1,0 +1,301 @@
+// What others do while the subject is dead or stopped, and how the books are closed.
+#include "shm/audit.hpp"
+#include "shm/wait.hpp"
+#include "step/world.hpp"
+
+namespace shmq::step {
+namespace {
+
+constexpr std::uint32_t messages_most = 1000;  // that one look at the queue can bring
+
+}  // namespace
+
+// ---- Calls -------------------------------------------------------------------------------------
+
+void World::say(Party& party, Verb verb, MessageId id, bool returned, bool done) {
+    ledger_.tell(party.number, {verb, returned, done, id, 0, 0});
+}
+
+bool World::send(Party& party, bool large) {
+    const MessageId id = ledger_.announce(party.number);
+    std::byte payload[large_bytes];
+    const std::size_t length = large ? large_bytes : small_bytes;
+    Ledger::write_payload(id, payload, length);
+    say(party, Verb::send, id, false, false);
+    auto status = shm::SendStatus::full;
+    if (large) {
+        const shm::BlockHandle block = party.sender->allocate(length);
+        if (block.valid()) {
+            Ledger::write_payload(id, view_.pool.data(block), length);
+            status = party.sender->try_send_block(block, length, 1);
+            if (status != shm::SendStatus::sent) party.sender->release(block);
+        }
+    } else {
+        status = party.sender->try_send(payload, length, 1);
+    }
+    say(party, Verb::send, id, true, status == shm::SendStatus::sent);
+    return status == shm::SendStatus::sent;
+}
+
+bool World::receive(Party& party) {
+    Held held;
+    if (party.receiver->try_receive(held.delivery, true) != shm::ReceiveStatus::received) {
+        return false;
+    }
+    held.id = ledger_.read_payload(held.delivery.data, held.delivery.length);
+    ledger_.tell(party.number, {Verb::receive, true, true, held.id, held.delivery.lease.sequence,
+                                held.delivery.deliveries});
+    party.held.push_back(held);
+    return true;
+}
+
+void World::ack(Party& party, std::size_t which) {
+    const Held held = party.held[which];
+    party.held.erase(party.held.begin() + static_cast<std::ptrdiff_t>(which));
+    say(party, Verb::ack, held.id, false, false);
+    const bool done = party.receiver->ack(held.delivery) == shm::HoldStatus::done;
+    say(party, Verb::ack, held.id, true, done);
+}
+
+void World::nack(Party& party, std::size_t which) {
+    Held held = party.held[which];
+    party.held.erase(party.held.begin() + static_cast<std::ptrdiff_t>(which));
+    say(party, Verb::nack, held.id, false, false);
+    const bool done = party.receiver->nack(held.delivery) == shm::HoldStatus::done;
+    say(party, Verb::nack, held.id, true, done);
+}
+
+void World::ack_all(Party& party) {
+    while (!party.held.empty())
+        ack(party, party.held.size() - 1);
+}
+
+// ---- The daemon --------------------------------------------------------------------------------
+
+void World::reclaim_subject(shm::Ending ending) {
+    if (!subject_.there() || subject_gone_) return;
+    supervise_.reclaim(subject_.number, ending);
+    if (ending == shm::Ending::died) supervise_.sweep(now_);
+    replace_subject();
+}
+
+void World::replace_subject() {
+    subject_gone_ = true;
+    if (subject_.role == shm::Role::producer && !producer_.there())
+        producer_ = admit(shm::Role::producer);
+    if (subject_.role == shm::Role::consumer && !consumer_.there())
+        consumer_ = admit(shm::Role::consumer);
+}
+
+void World::hang_up_subject() {
+    supervise_.hang_up(subject_.number);
+}
+
+// A lease counts from when it was first seen.
+void World::expire_leases() {
+    supervise_.sweep(now_);
+    now_ += static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns) + 1;
+    supervise_.sweep(now_);
+}
+
+// ---- The others --------------------------------------------------------------------------------
+
+void World::hear(const Report& report) {
+    for (; heard_ < report.count(); ++heard_)
+        ledger_.tell(subject_.number, report.entry(heard_));
+}
+
+void World::drain(Party& party) {
+    for (std::uint32_t count = 0; receive(party); ++count) {
+        ack(party, party.held.size() - 1);
+        if (count == messages_most) return ledger_.breach("receiving never ends");
+    }
+    const shm::StateCounts states = shm::count_states(*segment_);
+    if (states.ready + states.returned != 0) {
+        ledger_.breach("a consumer finds nothing, though " + std::to_string(states.ready) +
+                       " are ready and " + std::to_string(states.returned) + " returned");
+    }
+}
+
+// Slots that a producer can still claim: from the first position that is not passed, over what it
+// may pass, to the first message of the lap before that nobody has taken.
+std::uint64_t World::room() const {
+    std::optional<std::uint64_t> first;
+    for (std::uint64_t index = 0; index < ring_capacity; ++index) {
+        const shm::SlotWord word = view_.ring.word_at(index);
+        const std::uint64_t lap = word.lap() + (word.state() == shm::SlotState::free ? 0 : 1);
+        const std::uint64_t position = lap * ring_capacity + index;
+        // Laps wrap at 36 bits, and those of one ring lie close together.
+        constexpr unsigned unused_bits = 64 - shm::lap_bits - 6;
+        if (!first || static_cast<std::int64_t>((position - *first) << unused_bits) < 0)
+            first = position;
+    }
+    std::uint64_t free = 0;
+    for (std::uint64_t position = *first; position != *first + ring_capacity; ++position) {
+        const shm::SlotWord word = view_.ring.word_at(position);
+        const bool old = shm::lap_difference(word.lap(), view_.ring.lap_of(position)) < 0;
+        if (word.state() == shm::SlotState::ready && old) break;
+        free += word.state() == shm::SlotState::free ? 1u : 0u;
+    }
+    return free;
+}
+
+// All that room can be used, whoever is stopped where.
+void World::fill_ring(Party& party) {
+    const std::uint64_t room_left = room();
+    std::uint64_t sent = 0;
+    while (sent < room_left && send(party, false))
+        ++sent;
+    if (sent < room_left) {
+        ledger_.breach("a producer can send " + std::to_string(sent) + " where there is room for " +
+                       std::to_string(room_left));
+    }
+}
+
+void World::go_round(Party& producer, Party& consumer) {
+    drain(consumer);
+    for (std::uint64_t i = 0; i < ring_capacity + 3; ++i) {
+        if (!send(producer, setting_.large && i % 4 == 0)) {
+            return ledger_.breach("a producer finds no room, though the consumers go on");
+        }
+        if (i % 5 == 0) drain(consumer);
+    }
+    drain(consumer);
+}
+
+void World::others_go_on(bool subject_is_stopped) {
+    wake_others(subject_is_stopped);
+    if (producer_.there() && consumer_.there()) {
+        go_round(producer_, consumer_);
+    } else if (producer_.there()) {
+        fill_ring(producer_);
+    } else if (consumer_.there()) {
+        drain(consumer_);
+    }
+    for (const std::string& violation : shm::audit(*segment_, false))
+        ledger_.breach("audit: " + violation);
+}
+
+void World::feed_subject() {
+    if (subject_.role == shm::Role::consumer) {
+        send(producer_, false);
+    } else {
+        take_and_ack();
+    }
+}
+
+bool World::take_and_ack() {
+    if (!receive(consumer_)) return false;
+    ack(consumer_, consumer_.held.size() - 1);
+    return true;
+}
+
+// ---- Sleepers ----------------------------------------------------------------------------------
+
+void World::others_fall_asleep() {
+    if (consumer_.there() && !items_ticket_) {
+        const bool plain = (setting_.flags & shm::exclusive_producer) != 0;
+        const shm::WaitTicket ticket = shm::register_waiter(view_.header->items, plain);
+        if (take_and_ack()) {
+            shm::leave_waiters(view_.header->items, ticket);
+        } else {
+            items_ticket_ = ticket;
+        }
+    }
+    if (producer_.there() && !space_ticket_) {
+        const bool plain = (setting_.flags & shm::exclusive_consumer) != 0;
+        const shm::WaitTicket ticket = shm::register_waiter(view_.header->space, plain);
+        if (send(producer_, false)) {
+            shm::leave_waiters(view_.header->space, ticket);
+        } else {
+            space_ticket_ = ticket;
+        }
+    }
+}
+
+void World::wake_others(bool subject_is_stopped) {
+    if (items_ticket_) {
+        const bool woken = view_.header->items.signal.load() != items_ticket_->signal;
+        shm::leave_waiters(view_.header->items, *items_ticket_);
+        items_ticket_.reset();
+        const bool missed = take_and_ack();
+        if (missed && !woken && !subject_is_stopped) {
+            ledger_.breach("a consumer sleeps on, though there is a message for it");
+        }
+    }
+    if (space_ticket_) {
+        const bool woken = view_.header->space.signal.load() != space_ticket_->signal;
+        shm::leave_waiters(view_.header->space, *space_ticket_);
+        space_ticket_.reset();
+        if (send(producer_, false) && !woken && !subject_is_stopped) {
+            ledger_.breach("a producer sleeps on, though there is room for it");
+        }
+    }
+}
+
+// ---- The end -----------------------------------------------------------------------------------
+
+void World::finish(bool counters_exact) {
+    wake_others(false);
+    finish_claim();
+    reclaim_subject(shm::Ending::detached);
+    if (!consumer_.there()) consumer_ = admit(shm::Role::consumer);
+    for (Party* party : {&consumer_, &holder_})
+        ack_all(*party);
+    supervise_.sweep(now_);
+    drain(consumer_);
+    for (const auto* point : {&view_.header->items, &view_.header->space}) {
+        if (shm::anybody_waits(*point)) ledger_.breach("somebody is counted as asleep at the end");
+    }
+    for (Party* party : {&producer_, &consumer_, &holder_, &stopped_}) {
+        if (party->there()) supervise_.reclaim(party->number, shm::Ending::detached);
+    }
+    check_empty();
+    check_counters(counters_exact);
+    ledger_.close(purged_ || setting_.overflow == shm::Overflow::drop_oldest);
+    if (supervise_.damaged()) ledger_.breach("the supervisor calls the queue damaged");
+}
+
+void World::check_empty() {
+    for (const std::string& violation : shm::audit(*segment_, true))
+        ledger_.breach("audit: " + violation);
+    for (std::uint64_t index = 0; index < ring_capacity; ++index) {
+        if (view_.ring.word_at(index).state() != shm::SlotState::free) {
+            ledger_.breach("slot " + std::to_string(index) + " is not free at the end");
+        }
+    }
+    for (std::uint64_t block = 0; block < view_.pool.count(); ++block) {
+        if (view_.pool.word(block).state() != shm::BlockState::free) {
+            ledger_.breach("block " + std::to_string(block) + " is not free at the end");
+        }
+    }
+    for (std::uint32_t number = 1; number < segment_->geometry().shape.participants; ++number) {
+        if (view_.participants[number].state.load() !=
+            static_cast<std::uint32_t>(shm::ParticipantState::vacant)) {
+            ledger_.breach("participant " + std::to_string(number) + " is not free at the end");
+        }
+    }
+}
+
+void World::check_counters(bool exact) {
+    const shm::TotalCounts totals = shm::count_totals(*segment_);
+    const Ledger::Counts told = ledger_.counts();
+    const auto check = [&](const char* what, std::uint64_t counted, std::uint64_t least,
+                           std::uint64_t most) {
+        if (counted >= least && counted <= most) return;
+        ledger_.breach(std::string("counted ") + std::to_string(counted) + " " + what + "; were " +
+                       std::to_string(least) +
+                       (most == least ? "" : " to " + std::to_string(most)));
+    };
+    check("sent", totals.sent, told.sent, told.sent + told.maybe_sent);
+    check("acked", totals.acked, told.acked, told.acked + told.maybe_acked);
+    check("dropped and purged",
+          totals.dropped_oldest + totals.dropped_rejected + totals.dropped_damaged + totals.purged,
+          told.vanished, told.vanished + told.maybe_vanished);
+    if (!exact) return;
+    check("nacked", totals.nacked, told.nacked, told.nacked + told.maybe_nacked);
+    check("extended", totals.extended, told.extended, told.extended);
+    check("rejected", totals.rejected, told.rejected, told.rejected);
+}
+
+}  // namespace shmq::step
