@@ -26,6 +26,8 @@ Exit show(const Context& context, bool json) {
                   .add("uptime_ns", daemon.uptime.count())
                   .add("deaths", daemon.deaths)
                   .add("reclaimed", daemon.reclaimed)
+                  .add("restarts", daemon.restarts)
+                  .add("adopted", daemon.adopted)
                   .text());
         return Exit::done;
     }
@@ -38,6 +40,8 @@ Exit show(const Context& context, bool json) {
     fields.add("uptime", format_duration(daemon.uptime));
     fields.add("deaths", format_count(daemon.deaths));
     fields.add("messages reclaimed", format_count(daemon.reclaimed));
+    fields.add("restarts", format_count(daemon.restarts));
+    fields.add("queues taken over", format_count(daemon.adopted));
     print(fields.text());
     return Exit::done;
 }

@@ -8,7 +8,7 @@ include(CMakePackageConfigHelpers)
 install(TARGETS shmq EXPORT shmq LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/libshmq/include/shmq
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-foreach(program shmqd shmq_cli)
+foreach(program shmqd shmq-keeper shmq_cli)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   endif()

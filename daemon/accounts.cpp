@@ -18,9 +18,13 @@ std::optional<wire::Failure> Accounts::charge_queue(uid_t uid, std::uint64_t mem
         memory_bytes > quotas_.memory_bytes - use.memory_bytes) {
         return wire::quota_exceeded("memory_bytes", uid, quotas_.memory_bytes, use.memory_bytes);
     }
+    take_over_queue(uid, memory_bytes);
+    return {};
+}
+
+void Accounts::take_over_queue(uid_t uid, std::uint64_t memory_bytes) {
     uses_[uid].queues += 1;
     uses_[uid].memory_bytes += memory_bytes;
-    return {};
 }
 
 void Accounts::release_queue(uid_t uid, std::uint64_t memory_bytes) {

@@ -22,6 +22,8 @@ class Accounts {
 
     // Charges, or says which quota would be exceeded and charges nothing.
     std::optional<wire::Failure> charge_queue(uid_t uid, std::uint64_t memory_bytes);
+    // Charges what is there already, whatever the quota says.
+    void take_over_queue(uid_t uid, std::uint64_t memory_bytes);
     void release_queue(uid_t uid, std::uint64_t memory_bytes);
     std::optional<wire::Failure> charge_session(uid_t uid);
     void release_session(uid_t uid);

@@ -15,14 +15,21 @@
 #include "base/check.hpp"
 #include "base/version.hpp"
 #include "daemon/accounts.hpp"
+#include "daemon/adoption.hpp"
 #include "daemon/control/server.hpp"
+#include "daemon/keeper/store.hpp"
 #include "daemon/log.hpp"
+#include "daemon/random_identity.hpp"
 #include "daemon/registry.hpp"
+#include "daemon/roster.hpp"
 #include "daemon/supervisor.hpp"
 #include "daemon/timers.hpp"
 
 namespace shmq::daemon {
 namespace {
+
+// Clients look for a daemon that is gone several times a second.
+constexpr Nanoseconds recovery_time_ns = nanoseconds_per_second;
 
 // Each session takes three descriptors, each queue two. The soft limit of 1024 is for programs that
 // use select().
@@ -54,9 +61,10 @@ Fd open_signals() {
 struct Daemon::Parts {
     Parts(const Options& options, std::unique_ptr<Io> loop)
         : io(std::move(loop)),
+          store(*io, timers),
           accounts(options.quotas),
-          registry(accounts),
-          supervisor(*io, timers),
+          registry(accounts, store),
+          supervisor(*io, timers, store, roster),
           methods(registry, supervisor, session_count, about),
           server(*io, timers, accounts, supervisor, methods, session_count,
                  options.frame_time_max_ns) {}
@@ -64,6 +72,8 @@ struct Daemon::Parts {
     Listener listener;
     std::unique_ptr<Io> io;
     Timers timers;
+    Store store;
+    Roster roster;
     Accounts accounts;
     Registry registry;
     Supervisor supervisor;
@@ -78,8 +88,10 @@ struct Daemon::Parts {
     bool stopping = false;
 };
 
-Daemon::Daemon(Options options)
-    : options_(std::move(options)), stop_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Daemon::Daemon(Options options, Survival survival)
+    : options_(std::move(options)),
+      survival_(std::move(survival)),
+      stop_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (options_.socket.empty()) options_.socket = default_socket_path();
 }
 
@@ -107,17 +119,70 @@ bool Daemon::start() {
         problem_ = fmt::format("signals: {}", std::strerror(errno));
         return false;
     }
-    problem_ = parts->listener.open(options_.socket);
-    if (!problem_.empty()) return false;
     parts_ = std::move(parts);
-    parts_->about.socket = options_.socket;
-    parts_->about.instance = random_identity().text();
-    parts_->about.started_at = monotonic_now();
+    // The lock first: of two daemons, the second must not touch what the first works on.
+    if (!listen() || !take_over()) {
+        give_up();
+        return false;
+    }
     watch_controls();
     parts_->server.start(parts_->listener);
     log().info("shmqd {} (pid {}) listens on {}, loop {}{}", version_text(), ::getpid(),
                options_.socket, parts_->io->name(), refusal.empty() ? "" : " because " + refusal);
+    parts_->store.say_ready();
     return true;
+}
+
+bool Daemon::listen() {
+    Inherited& left = survival_.inherited;
+    Fd socket = take(left, std::string(kept::listener));
+    Fd lock = take(left, std::string(kept::lock));
+    problem_ = parts_->listener.open(options_.socket, std::move(socket), std::move(lock));
+    return problem_.empty();
+}
+
+// Before anybody is answered.
+bool Daemon::take_over() {
+    Parts& parts = *parts_;
+    parts.about.socket = options_.socket;
+    parts.about.instance = random_identity().text();
+    parts.about.started_at = monotonic_now();
+    open_store();
+    Adoption adoption =
+        adopt(survival_.inherited, parts.store, parts.roster, parts.registry, parts.supervisor);
+    if (!adoption.refusal.empty()) {
+        problem_ = adoption.refusal;
+        return false;
+    }
+    parts.store.keep(std::string(kept::lock), parts.listener.lock_fd());
+    parts.store.keep(std::string(kept::listener), parts.listener.fd());
+    parts.about.restarts = parts.roster.lives();
+    parts.about.adopted = adoption.queues;
+    // Nothing was left, though somebody was killed here: those who hold queues bring them back,
+    // and until they had the time for it nobody makes others of the same names.
+    if (!adoption.roster && parts.listener.predecessor_died()) {
+        parts.about.recovering_until = deadline_after(monotonic_now(), recovery_time_ns);
+    }
+    return true;
+}
+
+void Daemon::open_store() {
+    Store& store = parts_->store;
+    Fd keeper = take(survival_.inherited, std::string(kept::keeper));
+    if (keeper || survival_.new_keeper != nullptr) {
+        store.use_keeper(std::move(keeper), survival_.new_keeper);
+    } else if (!survival_.manager.empty() && !store.use_manager(survival_.manager)) {
+        log().warn("{} cannot be reached ({}): queues end with this process", survival_.manager,
+                   std::strerror(errno));
+    }
+}
+
+// Touches nothing that was left, so that another daemon can have it.
+void Daemon::give_up() {
+    parts_->supervisor.release_all();
+    parts_->registry.release_all();
+    parts_->listener.abandon();
+    parts_.reset();
 }
 
 void Daemon::watch_controls() {
@@ -186,13 +251,18 @@ void Daemon::stop() {
 void Daemon::shut_down() {
     Parts& parts = *parts_;
     if (parts.registry.size() > 0) {
-        log().warn("ends with {} queues: their messages last as long as their users do",
-                   parts.registry.size());
+        log().warn("ends with {} queues: their messages last as long as their users do{}",
+                   parts.registry.size(),
+                   survival_.manager.empty() ? "" : ", or the service manager keeps them");
     }
     parts.server.stop();
     parts.supervisor.release_all();
     parts.registry.release_all();
     parts.timers.disarm(parts.idle_timer);
+    // What the manager keeps of queues is for whoever it starts next; the socket ends with us.
+    parts.store.drop(std::string(kept::listener));
+    parts.store.drop(std::string(kept::lock));
+    parts.store.say_last();
     SHMQ_CHECK(parts.timers.armed_count() == 0);
     parts.io->forget(parts.signal_source);
     parts.io->forget(parts.stop_source);

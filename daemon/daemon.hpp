@@ -2,18 +2,27 @@
 // reverse. Tests run one in a thread of theirs.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "base/fd.hpp"
 #include "daemon/io/io.hpp"
+#include "daemon/keeper/inherited.hpp"
 #include "daemon/options.hpp"
 
 namespace shmq::daemon {
 
+// How the work of this daemon outlives it. None of both: it does not, but in its clients.
+struct Survival {
+    std::string manager;             // $NOTIFY_SOCKET: a service manager that keeps descriptors
+    std::function<Fd()> new_keeper;  // starts a keeper of our own: our end of the socket to it
+    Inherited inherited;  // what a predecessor left, the way to a running keeper included
+};
+
 class Daemon {
   public:
-    explicit Daemon(Options options);
+    explicit Daemon(Options options, Survival survival = {});
     // REQUIRES: run() has returned, or was never called.
     ~Daemon();
     Daemon(const Daemon&) = delete;
@@ -37,12 +46,17 @@ class Daemon {
   private:
     struct Parts;
 
+    void open_store();
+    bool listen();
+    bool take_over();
+    void give_up();
     void watch_controls();
     Progress on_signal();
     void watch_idleness();
     void shut_down();
 
     Options options_;
+    Survival survival_;
     std::string problem_;
     Fd stop_event_;
     std::unique_ptr<Parts> parts_;

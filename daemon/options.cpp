@@ -67,6 +67,10 @@ void describe(CLI::App& app, Options& options) {
     add_parsed(app, "--idle-exit", options.idle_exit_ns, parse_duration,
                "End this long after the last session if no queue is held; 0: never (default)",
                "DURATION", "60s, 5m or 0");
+    app.add_flag("!--no-keeper", options.keeper,
+                 "Have no shmq-keeper beside this daemon: when it is killed, nobody starts it "
+                 "again, and its "
+                 "queues live on only in the processes that use them");
     app.add_option("--log-level", options.log_level, "trace, debug, info, warn, error or off")
         ->type_name("LEVEL")
         ->capture_default_str()

@@ -27,6 +27,7 @@ struct Options {
     std::string log_level = "info";
     Quotas quotas;
     IoChoice io = IoChoice::automatic;
+    bool keeper = true;           // of main(): have one where no service manager keeps descriptors
     bool handle_signals = false;  // main() says true; a daemon inside a test leaves them alone
 };
 

@@ -15,6 +15,16 @@ Queue::Queue(Settings settings, std::unique_ptr<shm::Segment> segment)
     supervise_.share_in_flight(settings_.in_flight);
 }
 
+Queue::Settings Queue::settings(std::string name, std::string identity,
+                                const wire::Ownership& ownership, const wire::Options& options) {
+    Settings settings;
+    settings.name = std::move(name);
+    settings.identity = std::move(identity);
+    settings.ownership = ownership;
+    settings.in_flight = options.in_flight != 0 ? options.in_flight : limits::in_flight_default;
+    return settings;
+}
+
 std::uint64_t Queue::memory_bytes() const {
     return segment_->geometry().segment_bytes + segment_->geometry().pool_bytes;
 }

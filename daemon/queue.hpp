@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/fd.hpp"
 #include "daemon/rights.hpp"
 #include "daemon/timers.hpp"
 #include "shm/segment.hpp"
@@ -24,8 +25,12 @@ class Queue {
     };
 
     Queue(Settings settings, std::unique_ptr<shm::Segment> segment);
+    // What a queue is made of, from options where 0 means the default, or as in force.
+    static Settings settings(std::string name, std::string identity,
+                             const wire::Ownership& ownership, const wire::Options& options);
 
     const std::string& name() const { return settings_.name; }
+    const std::string& identity() const { return settings_.identity; }
     const wire::Ownership& ownership() const { return settings_.ownership; }
     std::uint32_t in_flight() const { return settings_.in_flight; }
     std::uint64_t memory_bytes() const;
@@ -50,6 +55,10 @@ class Queue {
     std::uint32_t producers = 0;  // numbers given out and not yet free
     std::uint32_t consumers = 0;
     bool removed = false;  // by the registry: nobody finds it any more
+    // What outlives this daemon: the number that its descriptors are kept under, and what the queue
+    // is, sealed (definition.hpp).
+    std::uint64_t kept_id = 0;
+    Fd definition;
     // Until the next look for leases that ran out.
     Nanoseconds sweep_interval() const;
     Timer sweep_timer;

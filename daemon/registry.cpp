@@ -1,12 +1,15 @@
 #include "daemon/registry.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/random.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "base/check.hpp"
+#include "daemon/keeper/inherited.hpp"
 #include "daemon/log.hpp"
 
 namespace shmq::daemon {
@@ -110,22 +113,17 @@ std::optional<wire::Failure> first_difference(const Queue& queue, const wire::Op
     return difference;
 }
 
+// Consumers bring a pool that they may only read. It is ours, so we may open it for more.
+bool make_writable(Fd& memory) {
+    if ((::fcntl(memory.get(), F_GETFL) & O_ACCMODE) == O_RDWR) return true;
+    const std::string path = fmt::format("/proc/self/fd/{}", memory.get());
+    Fd writable(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (!writable) return false;
+    memory = std::move(writable);
+    return true;
+}
+
 }  // namespace
-
-RandomIdentity random_identity() {
-    RandomIdentity identity{};
-    // Up to 256 bytes come whole or, before the system has any randomness, not at all.
-    SHMQ_CHECK(::getrandom(identity.bytes, sizeof(identity.bytes), 0) ==
-               static_cast<ssize_t>(sizeof(identity.bytes)));
-    return identity;
-}
-
-std::string RandomIdentity::text() const {
-    std::string digits;
-    for (const std::uint8_t byte : bytes)
-        digits += fmt::format("{:02x}", byte);
-    return digits;
-}
 
 Registry::~Registry() {
     SHMQ_CHECK(queues_.empty());
@@ -172,20 +170,103 @@ wire::Outcome<std::shared_ptr<Queue>> Registry::make(const Caller& caller, const
         return std::unexpected(
             wire::system_error("create segment", failure.os_error, failure.detail));
     }
-    Queue::Settings settings;
-    settings.name = name;
-    settings.identity = identity.text();
-    settings.ownership = {.owner = caller.uid,
-                          .group = options.group.value_or(caller.gid),
-                          .mode = options.mode.value_or(mode_default)};
-    settings.in_flight = options.in_flight != 0 ? options.in_flight : limits::in_flight_default;
-    auto queue = std::make_shared<Queue>(std::move(settings), std::move(segment));
+    const wire::Ownership ownership{.owner = caller.uid,
+                                    .group = options.group.value_or(caller.gid),
+                                    .mode = options.mode.value_or(mode_default)};
+    auto queue = std::make_shared<Queue>(Queue::settings(name, identity.text(), ownership, options),
+                                         std::move(segment));
     SHMQ_CHECK(queue->memory_bytes() == memory_bytes);
+    if (auto kept = keep(*queue); !kept) {
+        accounts_.release_queue(caller.uid, memory_bytes);
+        return std::unexpected(kept.error());
+    }
     queues_.emplace(name, queue);
     log().info("queue {} created by uid {} (pid {}): {} slots of {} bytes, at most {} bytes in all",
                name, caller.uid, caller.pid, shape.capacity, shape.slot_size, memory_bytes);
     return queue;
 }
+
+// ---- What outlives this daemon -----------------------------------------------------------------
+
+// The pool is made now, so that the definition can name it; its memory is touched when used. The
+// definition goes last: who has it has everything.
+wire::Outcome<void> Registry::keep(Queue& queue) {
+    shm::Segment& segment = queue.segment();
+    shm::AttachFailure failure;
+    if (!segment.create_pool(failure)) {
+        log().error("queue {}: no pool: {}", queue.name(), failure.detail);
+        return std::unexpected(wire::system_error("create pool", failure.os_error, failure.detail));
+    }
+    if (!queue.definition) {
+        queue.definition = write_definition(
+            {.name = queue.name(),
+             .identity = queue.identity(),
+             .ownership = queue.ownership(),
+             .options = queue.options(),
+             .ring_inode = inode_of(segment.ring_fd()),
+             .pool_inode = segment.pool_fd() < 0 ? 0 : inode_of(segment.pool_fd())});
+    }
+    if (!queue.definition) return std::unexpected(wire::system_error("write definition", errno));
+    queue.kept_id = next_kept_id_++;
+    if (segment.pool_fd() >= 0) {
+        store_.keep(kept_name(kept::pool, queue.kept_id), segment.pool_fd());
+    }
+    store_.keep(kept_name(kept::ring, queue.kept_id), segment.ring_fd());
+    store_.keep(kept_name(kept::definition, queue.kept_id), queue.definition.get());
+    return {};
+}
+
+void Registry::drop(const Queue& queue) {
+    store_.drop(kept_name(kept::definition, queue.kept_id));
+    store_.drop(kept_name(kept::ring, queue.kept_id));
+    if (queue.segment().pool_fd() >= 0) store_.drop(kept_name(kept::pool, queue.kept_id));
+}
+
+std::expected<std::shared_ptr<Queue>, std::string> Registry::adopt(const Definition& definition,
+                                                                   Memory memory,
+                                                                   std::uint64_t kept_id) {
+    next_kept_id_ = std::max(next_kept_id_, kept_id + 1);
+    if (queues_.contains(definition.name)) {
+        return std::unexpected("there is another queue of that name");
+    }
+    if (!is_memory_of_ours(memory.ring.get(), definition.ring_inode) ||
+        (definition.pool_inode != 0 &&
+         !is_memory_of_ours(memory.pool.get(), definition.pool_inode))) {
+        return std::unexpected("its memory is not what its definition names");
+    }
+    if (definition.pool_inode == 0) memory.pool.reset();
+    if (!make_writable(memory.ring) || (memory.pool && !make_writable(memory.pool))) {
+        return std::unexpected(
+            fmt::format("its memory cannot be opened: {}", std::strerror(errno)));
+    }
+    shm::AttachFailure failure;
+    auto segment = shm::Segment::attach(std::move(memory.ring), std::move(memory.pool),
+                                        shm::Access::supervisor, failure);
+    if (segment == nullptr) return std::unexpected(failure.detail);
+    auto queue = std::make_shared<Queue>(Queue::settings(definition.name, definition.identity,
+                                                         definition.ownership, definition.options),
+                                         std::move(segment));
+    // Its users can write the segment's header, and may have given it another shape.
+    if (queue->options() != definition.options) {
+        return std::unexpected("its header contradicts its definition");
+    }
+    queue->definition = std::move(memory.definition);
+    if (kept_id == 0) {
+        if (auto kept = keep(*queue); !kept) return std::unexpected(kept.error().error);
+    } else {
+        queue->kept_id = kept_id;
+        if (queue->segment().pool_fd() >= 0) {
+            store_.kept(kept_name(kept::pool, kept_id), queue->segment().pool_fd());
+        }
+        store_.kept(kept_name(kept::ring, kept_id), queue->segment().ring_fd());
+        store_.kept(kept_name(kept::definition, kept_id), queue->definition.get());
+    }
+    accounts_.take_over_queue(queue->ownership().owner, queue->memory_bytes());
+    queues_.emplace(queue->name(), queue);
+    return queue;
+}
+
+// ---- Looking up --------------------------------------------------------------------------------
 
 wire::Outcome<std::shared_ptr<Queue>> Registry::lookup(const std::string& name) const {
     if (const std::string reason = wire::check_name(name); !reason.empty()) {
@@ -225,6 +306,7 @@ void Registry::remove(const std::shared_ptr<Queue>& queue) {
     queue->removed = true;
     queue->supervise().close(shm::QueueStatus::removed);
     accounts_.release_queue(queue->ownership().owner, queue->memory_bytes());
+    drop(*queue);
     queues_.erase(found);
 }
 

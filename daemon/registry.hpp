@@ -2,6 +2,7 @@
 // sockets and no participants.
 #pragma once
 
+#include <expected>
 #include <map>
 #include <memory>
 #include <string>
@@ -9,18 +10,27 @@
 #include <vector>
 
 #include "daemon/accounts.hpp"
+#include "daemon/definition.hpp"
+#include "daemon/keeper/store.hpp"
 #include "daemon/queue.hpp"
+#include "daemon/random_identity.hpp"
 #include "daemon/rights.hpp"
 
 namespace shmq::daemon {
 
 class Registry {
   public:
-    explicit Registry(Accounts& accounts) : accounts_(accounts) {}
+    Registry(Accounts& accounts, Store& store) : accounts_(accounts), store_(store) {}
     ~Registry();
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
 
+    // The descriptors of a queue.
+    struct Memory {
+        Fd definition;
+        Fd ring;
+        Fd pool;  // invalid: none
+    };
     struct Created {
         std::shared_ptr<Queue> queue;
         bool created = false;  // false: it was there, as wanted
@@ -34,26 +44,31 @@ class Registry {
                                                Right right, std::uint32_t rights) const;
     // All that the caller may see, by name.
     std::vector<std::shared_ptr<Queue>> list(const Caller& caller) const;
+    // A queue that a predecessor made: from what was kept (`kept_id`), or from what a client
+    // brought (0), and is kept from now on. The memory is checked against the definition. Or why
+    // not.
+    std::expected<std::shared_ptr<Queue>, std::string> adopt(const Definition& definition,
+                                                             Memory memory, std::uint64_t kept_id);
     // Its users are told; its memory lasts as long as they map it. Nobody finds it any more.
     void remove(const std::shared_ptr<Queue>& queue);
     // At the daemon's end: lets go of all queues, without a word to those who use them.
     void release_all();
 
     std::size_t size() const { return queues_.size(); }
+    const auto& all() const { return queues_; }
 
   private:
     wire::Outcome<std::shared_ptr<Queue>> make(const Caller& caller, const std::string& name,
                                                const wire::Options& options);
 
+    // So that a successor finds it.
+    wire::Outcome<void> keep(Queue& queue);
+    void drop(const Queue& queue);
+
     Accounts& accounts_;
+    Store& store_;
+    std::uint64_t next_kept_id_ = 1;
     std::map<std::string, std::shared_ptr<Queue>, std::less<>> queues_;
 };
-
-// A random number of 16 bytes, as segments and daemons are told apart by.
-struct RandomIdentity {
-    std::uint8_t bytes[16];
-    std::string text() const;  // 32 hexadecimal digits
-};
-RandomIdentity random_identity();
 
 }  // namespace shmq::daemon

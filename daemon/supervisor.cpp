@@ -11,6 +11,7 @@
 #include "base/check.hpp"
 #include "daemon/control/identity.hpp"
 #include "daemon/log.hpp"
+#include "daemon/random_identity.hpp"
 
 namespace shmq::daemon {
 namespace {
@@ -34,32 +35,58 @@ Supervisor::~Supervisor() {
     SHMQ_CHECK(holders_.empty());
 }
 
-wire::Outcome<Holder*> Supervisor::admit(const Caller& caller, Fd pidfd, Fd& doorbell) {
+wire::Outcome<Holder*> Supervisor::admit(const Caller& caller, Fd pidfd, const std::string& key,
+                                         Fd& doorbell, bool& resumed) {
     // Nobody reads this eventfd: its edges say all, and a read could be made to block by a peer,
     // who shares the description and may take O_NONBLOCK away.
     Fd bell(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     doorbell = bell.duplicate();
     if (!bell || !doorbell) return std::unexpected(wire::system_error("eventfd", errno));
-    holders_.push_back(std::make_unique<Holder>());
-    Holder& holder = *holders_.back();
-    holder.place_ = std::prev(holders_.end());
-    holder.caller_ = caller;
-    holder.executable_ = executable_of(caller.pid);
-    holder.pidfd_ = std::move(pidfd);
+    Holder* known = key.empty() ? nullptr : find_holder(key);
+    resumed = known != nullptr && is_known_as(*known, caller);
+    if (resumed && known->connected_) {
+        return std::unexpected(
+            wire::system_error("resume", EBUSY, "the session is still connected"));
+    }
+    Holder& holder = resumed ? *known : add_holder(caller, std::move(pidfd));
+    holder.connected_ = true;
     holder.doorbell_ = std::move(bell);
-    if (holder.pidfd_) {
-        io_.watch(holder.death_, holder.pidfd_.get(), POLLIN, Priority::death,
-                  [this, &holder](unsigned) { return on_death(holder); });
+    if (resumed) {
+        timers_.disarm(holder.grace_);
+        holder.caller_ = caller;
+        for (Participant& participant : holder.participants_)
+            participant.brought_back = false;
     }
     io_.watch(holder.ring_, holder.doorbell_.get(), POLLIN, Priority::request,
               [this, &holder](unsigned) { return on_doorbell(holder); });
     return &holder;
 }
 
+Holder& Supervisor::add_holder(const Caller& caller, Fd pidfd) {
+    holders_.push_back(std::make_unique<Holder>());
+    Holder& holder = *holders_.back();
+    holder.place_ = std::prev(holders_.end());
+    holder.caller_ = caller;
+    holder.executable_ = executable_of(caller.pid);
+    holder.key_ = random_identity().text();
+    holder.pidfd_ = std::move(pidfd);
+    watch_death(holder);
+    return holder;
+}
+
+void Supervisor::watch_death(Holder& holder) {
+    if (!holder.pidfd_) return;
+    io_.watch(holder.death_, holder.pidfd_.get(), POLLIN, Priority::death,
+              [this, &holder](unsigned) { return on_death(holder); });
+}
+
 // ---- Ends --------------------------------------------------------------------------------------
 
 Progress Supervisor::on_death(Holder& holder) {
-    if (!has_ended(holder.pidfd_.get())) return Progress::drained;
+    return has_ended(holder.pidfd_.get()) ? on_dead(holder) : Progress::drained;
+}
+
+Progress Supervisor::on_dead(Holder& holder) {
     if (!holder.dead_) {
         holder.dead_ = true;
         timers_.disarm(holder.grace_);
@@ -83,6 +110,7 @@ bool Supervisor::give_back_some(Holder& holder) {
         const Participant participant = std::move(holder.participants_.back());
         holder.participants_.pop_back();
         holder.given_back_ += give_back(participant, shm::Ending::died);
+        strike(holder, participant);
         holder.touched_.insert(participant.queue);
         if (monotonic_now() >= until) break;
     }
@@ -144,8 +172,11 @@ void Supervisor::forget(const Queue& queue) {
     for (auto place = holders_.begin(); place != holders_.end();) {
         Holder& holder = **place++;
         const auto gone = std::erase_if(holder.participants_, [&](const Participant& held) {
-            return held.queue.get() == &queue;
+            if (held.queue.get() != &queue) return false;
+            roster_.erase(held.place);
+            return true;
         });
+        if (gone > 0) let_go_of_process(holder);
         if (gone > 0 && holder.participants_.empty() && !holder.connected_) erase(holder);
     }
 }
@@ -198,12 +229,12 @@ wire::Outcome<void> Supervisor::check_exclusive(const Queue& queue, wire::Role r
         (role == wire::Role::consumer && queue.segment().geometry().has(shm::exclusive_consumer));
     if (!exclusive) return {};
     while (Holder* present = holder_of(queue, role)) {
-        if (!has_ended(present->pidfd_.get())) {
+        if (!present->pidfd_ || !has_ended(present->pidfd_.get())) {
             return std::unexpected(
                 wire::role_taken(queue.name(), wire::role_token(role),
                                  static_cast<std::uint32_t>(present->caller_.pid)));
         }
-        on_death(*present);  // dead, and its turn in this round has not come yet
+        on_dead(*present);  // dead, and its turn in this round has not come yet
     }
     return {};
 }
@@ -218,17 +249,15 @@ Holder* Supervisor::holder_of(const Queue& queue, wire::Role role) {
 }
 
 wire::Outcome<Supervisor::Attached> Supervisor::descriptors_for(Queue& queue, wire::Role role) {
-    shm::Segment& segment = queue.segment();
-    shm::AttachFailure failure;
-    if (role != wire::Role::observer && !segment.create_pool(failure)) {
-        log().error("queue {}: no pool: {}", queue.name(), failure.detail);
-        return std::unexpected(wire::system_error("create pool", failure.os_error, failure.detail));
-    }
+    const shm::Segment& segment = queue.segment();
     Attached attached;
+    if (role != wire::Role::observer) attached.definition = queue.definition.duplicate();
     attached.ring = role == wire::Role::observer
                         ? shm::Segment::reopen_read_only(segment.ring_fd())
                         : Fd(::fcntl(segment.ring_fd(), F_DUPFD_CLOEXEC, 0));
-    if (!attached.ring) return std::unexpected(wire::system_error("open ring", errno));
+    if (!attached.ring || (role != wire::Role::observer && !attached.definition)) {
+        return std::unexpected(wire::system_error("open ring", errno));
+    }
     if (segment.pool_fd() < 0) return attached;
     attached.pool = role == wire::Role::producer
                         ? Fd(::fcntl(segment.pool_fd(), F_DUPFD_CLOEXEC, 0))
@@ -243,15 +272,22 @@ wire::Outcome<void> Supervisor::give_number(Holder& holder, const std::shared_pt
     const bool producer = role == wire::Role::producer;
     const shm::Geometry& geometry = queue->segment().geometry();
     attached.exclusive = geometry.has(producer ? shm::exclusive_producer : shm::exclusive_consumer);
+    const Nanoseconds now = monotonic_now();
     attached.number = queue->supervise().admit(
         producer ? shm::Role::producer : shm::Role::consumer, attached.exclusive,
-        {static_cast<std::uint32_t>(holder.caller_.pid), holder.caller_.uid}, monotonic_now());
+        {static_cast<std::uint32_t>(holder.caller_.pid), holder.caller_.uid}, now);
     if (attached.number == 0) {
         return std::unexpected(wire::quota_exceeded("participants", holder.caller_.uid,
                                                     geometry.shape.participants - 1,
                                                     queue->producers + queue->consumers));
     }
-    holder.participants_.push_back({queue, attached.number, role});
+    attached.generation = queue->supervise().generation(attached.number);
+    holder.participants_.push_back({.queue = queue,
+                                    .number = attached.number,
+                                    .role = role,
+                                    .generation = attached.generation,
+                                    .attached_at = now});
+    enter(holder, holder.participants_.back());
     (producer ? queue->producers : queue->consumers) += 1;
     return {};
 }
@@ -268,6 +304,7 @@ wire::Outcome<void> Supervisor::detach(Holder& holder, const std::shared_ptr<Que
     const Participant leaving = *found;
     holder.participants_.erase(found);
     const shm::Reclaimed reclaimed = give_back(leaving, shm::Ending::detached);
+    strike(holder, leaving);
     log().debug("queue {}: pid {} detached participant {}, given back {} messages", queue->name(),
                 holder.caller_.pid, number, reclaimed.leases);
     return {};

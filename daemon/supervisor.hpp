@@ -4,6 +4,9 @@
 //   process ends             everything its participants held is given back, at once
 //   session hangs up         their leases are given back; the rest waits for the process's end
 //   queue removed            its participants are forgotten; there is nothing left to give back
+//   this daemon ends         a successor finds holders and participants again: pidfds are kept
+//                            (keeper/store.hpp), numbers are in the roster; sessions come back
+//                            under their key and bring their participants (supervisor_resume.cpp)
 //
 // What happens to a queue's memory is shm::Supervise's; when, is decided here.
 #pragma once
@@ -17,8 +20,10 @@
 
 #include "base/fd.hpp"
 #include "daemon/io/io.hpp"
+#include "daemon/keeper/store.hpp"
 #include "daemon/queue.hpp"
 #include "daemon/rights.hpp"
+#include "daemon/roster.hpp"
 #include "daemon/timers.hpp"
 #include "wire/control.hpp"
 
@@ -29,17 +34,25 @@ struct Participant {
     std::shared_ptr<Queue> queue;
     std::uint16_t number = 0;
     wire::Role role = wire::Role::producer;
+    std::uint32_t generation = 0;
+    std::uint32_t place = 0;  // in the roster
+    Nanoseconds attached_at = 0;
+    bool brought_back = true;  // false: its session resumed and has not named it yet
 };
 
 class Holder {
   public:
     const Caller& caller() const { return caller_; }
     bool dead() const { return dead_; }
+    // What the session is known by to a successor of this daemon, and to nobody else.
+    const std::string& key() const { return key_; }
 
   private:
     friend class Supervisor;
     Caller caller_;
     std::string executable_;
+    std::string key_;
+    std::uint64_t kept_id_ = 0;  // number that the pidfd is kept under; 0: it is not
     Fd pidfd_;     // invalid: the kernel would not give one; such a holder may attach nothing
     Fd doorbell_;  // eventfd
     Source death_;
@@ -55,23 +68,51 @@ class Holder {
 
 class Supervisor {
   public:
-    Supervisor(Io& io, Timers& timers) : io_(io), timers_(timers) {}
+    Supervisor(Io& io, Timers& timers, Store& store, Roster& roster)
+        : io_(io), timers_(timers), store_(store), roster_(roster) {}
     ~Supervisor();
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
 
     // A session has said who it is. `doorbell`: what the peer rings. Lives until hang_up, and
-    // longer where its participants do.
-    wire::Outcome<Holder*> admit(const Caller& caller, Fd pidfd, Fd& doorbell);
+    // longer where its participants do. `key`: of the session that it goes on from, or empty;
+    // `resumed`: that one is known, and its participants wait to be brought back.
+    wire::Outcome<Holder*> admit(const Caller& caller, Fd pidfd, const std::string& key,
+                                 Fd& doorbell, bool& resumed);
     // The session is over; the holder is the supervisor's alone from here.
     void hang_up(Holder& holder);
 
+    // The session still has that participant. False: it is not, or no more, its.
+    bool reattach(Holder& holder, const std::shared_ptr<Queue>& queue, std::uint32_t number,
+                  std::uint32_t generation);
+    // It has brought back all it has: whatever else was its is detached. How many were.
+    std::size_t finish_resume(Holder& holder);
+
+    // ---- A predecessor's ----
+    // One session of it, by what was kept; `pidfd` may be invalid.
+    Holder& adopt_holder(const RosterEntry& entry, Fd pidfd);
+    void adopt_participant(Holder& holder, const std::shared_ptr<Queue>& queue,
+                           const RosterEntry& entry, std::uint32_t place);
+    // Nobody knows whose these are: each waits for its session, and after a while for its process
+    // to be looked up by pid and time of start.
+    void adopt_strays(const std::shared_ptr<Queue>& queue);
+    struct Census {
+        std::size_t kept = 0;
+        std::size_t dead = 0;
+        shm::Reclaimed reclaimed;
+    };
+    // Once all are adopted: gives back at once what the dead held and what was nobody's, and
+    // finishes what the predecessor left half done.
+    Census settle(const std::shared_ptr<Queue>& queue);
+
     struct Attached {
         std::uint16_t number = 0;
+        std::uint32_t generation = 0;
         bool exclusive = false;
         std::uint32_t in_flight = 0;
         Fd ring;
-        Fd pool;  // invalid: no pool
+        Fd pool;        // invalid: no pool
+        Fd definition;  // invalid for observers
     };
     // REQUIRES: the caller's rights were checked. in_flight 0: the queue's.
     wire::Outcome<Attached> attach(Holder& holder, const std::shared_ptr<Queue>& queue,
@@ -87,7 +128,18 @@ class Supervisor {
     std::uint64_t messages_reclaimed() const { return reclaimed_; }
 
   private:
+    Holder& add_holder(const Caller& caller, Fd pidfd);
+    Holder* find_holder(const std::string& key);
+    void watch_death(Holder& holder);
+    bool is_known_as(const Holder& holder, const Caller& caller) const;
+    // Writes down whose it is, for a successor.
+    void enter(Holder& holder, Participant& participant);
+    void strike(Holder& holder, const Participant& participant);
+    void let_go_of_process(Holder& holder);
+    void on_stray_due(Holder& holder);
+
     Progress on_death(Holder& holder);
+    Progress on_dead(Holder& holder);
     Progress on_doorbell(Holder& holder);
     void on_grace_over(Holder& holder);
     // False: the time for one go is used up, and some are left.
@@ -109,6 +161,9 @@ class Supervisor {
 
     Io& io_;
     Timers& timers_;
+    Store& store_;
+    Roster& roster_;
+    std::uint64_t next_kept_id_ = 1;
     std::list<std::unique_ptr<Holder>> holders_;
     std::uint64_t deaths_ = 0;
     std::uint64_t reclaimed_ = 0;

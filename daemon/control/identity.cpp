@@ -6,9 +6,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <ctime>
 #include <optional>
 
 #ifndef SO_PEERPIDFD  // Linux 6.5; the headers of Debian 12 are older
@@ -79,6 +81,31 @@ std::string check_pidfd(int fd, pid_t pid) {
     if (!found) return "not a pidfd";
     if (*found <= 0 || pid == 0 || *found == pid) return {};
     return fmt::format("a pidfd of process {}, not of the caller, {}", *found, pid);
+}
+
+// The kernel tells the start in ticks since boot, on a clock that goes on while the machine is
+// suspended. Ages are compared, not times: a suspended machine makes a process look older than it
+// is, which is the harmless side.
+bool started_after(pid_t pid, Nanoseconds time) {
+    Fd file(::open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC));
+    char text[1024];
+    const ssize_t length = file ? ::read(file.get(), text, sizeof text - 1) : -1;
+    if (length <= 0) return false;
+    // The name, in brackets, may contain anything; the start is the 20th field behind it.
+    std::string_view rest(text, static_cast<std::size_t>(length));
+    rest.remove_prefix(std::min(rest.rfind(')') + 1, rest.size()));
+    constexpr int start_field = 20;
+    for (int field = 0; field < start_field && !rest.empty(); ++field)
+        rest.remove_prefix(std::min(rest.find(' ') + 1, rest.size()));
+    long long ticks = 0;
+    if (std::from_chars(rest.data(), rest.data() + rest.size(), ticks).ec != std::errc{}) {
+        return false;
+    }
+    const Nanoseconds tick_ns = nanoseconds_per_second / ::sysconf(_SC_CLK_TCK);
+    timespec boot{};
+    ::clock_gettime(CLOCK_BOOTTIME, &boot);
+    const Nanoseconds age = boot.tv_sec * nanoseconds_per_second + boot.tv_nsec - ticks * tick_ns;
+    return age + tick_ns < monotonic_now() - time;
 }
 
 Fd open_peer_pidfd(int socket, pid_t pid) {

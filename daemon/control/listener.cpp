@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace shmq::daemon {
 namespace {
@@ -75,7 +76,7 @@ std::string default_socket_path() {
     return fmt::format("/tmp/shmq-{}/socket", ::geteuid());
 }
 
-std::string Listener::open(const std::string& path) {
+std::string Listener::open(const std::string& path, Fd socket, Fd lock_file) {
     path_ = path;
     if (path.size() >= sizeof(sockaddr_un::sun_path)) {
         return fmt::format("the socket's path has {} bytes, at most {} are possible: {}",
@@ -84,15 +85,17 @@ std::string Listener::open(const std::string& path) {
     if (std::string problem = prepare_directory(directory_of(path)); !problem.empty()) {
         return problem;
     }
-    if (std::string problem = lock(); !problem.empty()) return problem;
+    if (std::string problem = lock(std::move(lock_file)); !problem.empty()) return problem;
+    if (take_over(std::move(socket))) return {};
     std::string problem = bind_and_listen();
     if (!problem.empty()) close();
     return problem;
 }
 
-std::string Listener::lock() {
+std::string Listener::lock(Fd inherited) {
     const std::string path = path_ + ".lock";
-    Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    Fd file = inherited ? std::move(inherited)
+                        : Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file) return system_error("cannot open", path);
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK) return system_error("cannot lock", path);
@@ -102,6 +105,8 @@ std::string Listener::lock() {
         if (pid <= 0) return fmt::format("another shmqd, just starting, holds {}", path_);
         return fmt::format("another shmqd (pid {}) holds {}", pid, path_);
     }
+    struct stat status {};
+    predecessor_died_ = ::fstat(file.get(), &status) == 0 && status.st_size > 0;
     const std::string pid = fmt::format("{}\n", ::getpid());
     if (::ftruncate(file.get(), 0) != 0 ||
         ::pwrite(file.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
@@ -111,14 +116,21 @@ std::string Listener::lock() {
     return {};
 }
 
+// If its file is still there: it may have been removed, and then nobody finds it.
+bool Listener::take_over(Fd socket) {
+    struct stat status {};
+    if (!socket || ::lstat(path_.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+    device_ = status.st_dev;
+    inode_ = status.st_ino;
+    socket_ = std::move(socket);
+    return true;
+}
+
+// Bound to a name beside, and renamed once it listens: whoever sees the file is never refused.
 std::string Listener::bind_and_listen() {
     struct stat status {};
-    if (::lstat(path_.c_str(), &status) == 0) {
-        if (!S_ISSOCK(status.st_mode)) {
-            return path_ + " exists and is not a socket; remove it or choose another path";
-        }
-        // The lock is ours, so nobody listens there any more.
-        if (::unlink(path_.c_str()) != 0) return system_error("cannot replace", path_);
+    if (::lstat(path_.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode)) {
+        return path_ + " exists and is not a socket; remove it or choose another path";
     }
     Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!socket) return system_error("no socket for", path_);
@@ -126,19 +138,31 @@ std::string Listener::bind_and_listen() {
     const mode_t mode = socket_mode(directory_of(path_));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
+    // The longest path of all leaves no room for a longer one.
+    const bool fits = path_.size() + 1 < sizeof address.sun_path;
+    const std::string beside = fits ? path_ + "~" : path_;
+    ::unlink(beside.c_str());  // the lock is ours, and so is this
+    std::memcpy(address.sun_path, beside.c_str(), beside.size() + 1);
     if (::fchmod(socket.get(), mode) != 0 ||
         ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-        return system_error("cannot bind", path_);
+        return system_error("cannot bind", beside);
     }
-    if (::chmod(path_.c_str(), mode) != 0 || ::stat(path_.c_str(), &status) != 0) {
-        return system_error("cannot set the mode of", path_);
+    if (::chmod(beside.c_str(), mode) != 0 || ::stat(beside.c_str(), &status) != 0) {
+        return system_error("cannot set the mode of", beside);
     }
+    if (::listen(socket.get(), backlog) != 0) return system_error("cannot listen on", path_);
+    // What lies there is stale: the lock is ours, so nobody listens there any more.
+    if (fits && ::rename(beside.c_str(), path_.c_str()) != 0)
+        return system_error("cannot replace", path_);
     device_ = status.st_dev;
     inode_ = status.st_ino;
     socket_ = std::move(socket);
-    if (::listen(socket_.get(), backlog) != 0) return system_error("cannot listen on", path_);
     return {};
+}
+
+void Listener::abandon() {
+    socket_.reset();
+    lock_.reset();
 }
 
 void Listener::close() {
@@ -150,6 +174,11 @@ void Listener::close() {
         }
     }
     socket_.reset();
+    // A keeper may hold the same lock: it is to be free now, and to say that all ended in order.
+    if (lock_) {
+        static_cast<void>(!::ftruncate(lock_.get(), 0));
+        ::flock(lock_.get(), LOCK_UN);
+    }
     lock_.reset();
 }
 

@@ -18,10 +18,16 @@ class Listener {
   public:
     // What went wrong, for people; empty: it listens. A stale socket file is replaced, a living
     // daemon's is not: the answer then says who it is.
-    std::string open(const std::string& path);
+    // Where a predecessor's socket and lock are given, it goes on with them: whoever connects
+    // between two daemons waits and is not refused.
+    std::string open(const std::string& path, Fd socket = {}, Fd lock = {});
+    // Whether the daemon before did not end in order.
+    bool predecessor_died() const { return predecessor_died_; }
     // Takes the socket's file away, if it is still this one's; then lets go of the lock. The lock's
     // file stays: removing it would let two daemons lock two files of one name.
     void close();
+    // Lets go, and leaves socket and lock to whoever else has them.
+    void abandon();
 
     Listener() = default;
     ~Listener() { close(); }
@@ -30,16 +36,19 @@ class Listener {
 
     const std::string& path() const { return path_; }
     int fd() const { return socket_.get(); }
+    int lock_fd() const { return lock_.get(); }
 
   private:
-    std::string lock();
+    std::string lock(Fd inherited);
     std::string bind_and_listen();
+    bool take_over(Fd socket);
 
     std::string path_;
     Fd lock_;
     Fd socket_;
     dev_t device_ = 0;
     ino_t inode_ = 0;
+    bool predecessor_died_ = false;
 };
 
 }  // namespace shmq::daemon

@@ -67,6 +67,8 @@ const Methods::Entry* Methods::find(std::string_view method) {
         {wire::method::status, &Methods::status, false},
         {wire::method::attach, &Methods::attach, false},
         {wire::method::detach, &Methods::detach, false},
+        {wire::method::reattach, &Methods::reattach, false},
+        {wire::method::resumed, &Methods::resumed, false},
         {wire::method::get_info, &Methods::get_info, true},
         {wire::method::get_interface_description, &Methods::get_interface_description, true},
     };
@@ -99,6 +101,8 @@ wire::Outcome<Reply> Methods::hello(Session& session, const wire::Call& call, wi
     wire::Members members(call.parameters);
     members.require("version", client_version);
     members.take("pidfd", index);
+    std::string key;
+    members.take("session", key);
     if (session.holder != nullptr) members.refuse("version", "Hello was said already");
     if (auto failure = members.finish()) return std::unexpected(*failure);
     if (!wire::versions_agree(version_text(), client_version)) {
@@ -116,7 +120,8 @@ wire::Outcome<Reply> Methods::hello(Session& session, const wire::Call& call, wi
         pidfd = open_peer_pidfd(session.socket, session.caller.pid);
     }
     Fd doorbell;
-    auto holder = supervisor_.admit(session.caller, std::move(pidfd), doorbell);
+    bool resumed = false;
+    auto holder = supervisor_.admit(session.caller, std::move(pidfd), key, doorbell, resumed);
     if (!holder) return std::unexpected(holder.error());
     session.holder = *holder;
     Reply reply;
@@ -124,7 +129,9 @@ wire::Outcome<Reply> Methods::hello(Session& session, const wire::Call& call, wi
                         {"version", version_text()},
                         {"segment_version", shm::segment_version},
                         {"instance", about_.instance},
-                        {"doorbell", 0}};
+                        {"doorbell", 0},
+                        {"session", session.holder->key()},
+                        {"resumed", resumed}};
     reply.descriptors.push_back(std::move(doorbell));
     return reply;
 }
@@ -139,6 +146,10 @@ wire::Outcome<Reply> Methods::create(Session& session, const wire::Call& call, w
     if (auto failure = members.finish()) return std::unexpected(*failure);
     const auto options = wire::options_from_json(*json);
     if (!options) return std::unexpected(options.error());
+    if (const auto known = registry_.lookup(name); !known) {
+        auto failure = unless_recovering(name, known.error());
+        if (failure.error == wire::error::recovering) return std::unexpected(std::move(failure));
+    }
     const auto created = registry_.create(session.caller, name, *options, if_missing);
     if (!created) return std::unexpected(created.error());
     Reply reply;
@@ -151,7 +162,7 @@ wire::Outcome<Reply> Methods::describe(Session& session, const wire::Call& call,
     const auto name = only_name(call);
     if (!name) return std::unexpected(name.error());
     const auto queue = registry_.find(session.caller, *name, Right::any, Right::any);
-    if (!queue) return std::unexpected(queue.error());
+    if (!queue) return std::unexpected(unless_recovering(*name, queue.error()));
     Reply reply;
     reply.parameters = {{"queue", wire::to_json((*queue)->describe())}};
     return reply;
@@ -230,7 +241,9 @@ wire::Outcome<Reply> Methods::status(Session&, const wire::Call& call, wire::Fra
                         {"sessions", session_count_},
                         {"uptime", monotonic_now() - about_.started_at},
                         {"deaths", supervisor_.deaths()},
-                        {"reclaimed", supervisor_.messages_reclaimed()}};
+                        {"reclaimed", supervisor_.messages_reclaimed()},
+                        {"restarts", about_.restarts},
+                        {"adopted", about_.adopted}};
     return reply;
 }
 
@@ -251,11 +264,12 @@ wire::Outcome<Reply> Methods::attach(Session& session, const wire::Call& call, w
     const std::uint32_t rights =
         role == wire::Role::observer ? Right::consume | Right::manage : std::uint32_t{right};
     const auto queue = registry_.find(session.caller, name, right, rights);
-    if (!queue) return std::unexpected(queue.error());
+    if (!queue) return std::unexpected(unless_recovering(name, queue.error()));
     auto attached = supervisor_.attach(*session.holder, *queue, role, in_flight);
     if (!attached) return std::unexpected(attached.error());
     Reply reply;
     reply.parameters = {{"participant", attached->number},
+                        {"generation", attached->generation},
                         {"exclusive", attached->exclusive},
                         {"in_flight", attached->in_flight},
                         {"ring", 0}};
@@ -263,6 +277,10 @@ wire::Outcome<Reply> Methods::attach(Session& session, const wire::Call& call, w
     if (attached->pool) {
         reply.parameters["pool"] = 1;
         reply.descriptors.push_back(std::move(attached->pool));
+    }
+    if (attached->definition) {
+        reply.parameters["definition"] = reply.descriptors.size();
+        reply.descriptors.push_back(std::move(attached->definition));
     }
     return reply;
 }
@@ -280,6 +298,90 @@ wire::Outcome<Reply> Methods::detach(Session& session, const wire::Call& call, w
     const auto detached = supervisor_.detach(*session.holder, *queue, number);
     if (!detached) return std::unexpected(detached.error());
     return Reply{};
+}
+
+// ---- Sessions that come back -------------------------------------------------------------------
+
+wire::Failure Methods::unless_recovering(const std::string& name, wire::Failure failure) const {
+    const bool may_come =
+        failure.error == wire::error::queue_not_found && monotonic_now() < about_.recovering_until;
+    return may_come ? wire::recovering(name) : std::move(failure);
+}
+
+wire::Outcome<Reply> Methods::reattach(Session& session, const wire::Call& call,
+                                       wire::Frame& frame) {
+    std::uint32_t number = 0;
+    std::uint32_t generation = 0;
+    std::uint64_t definition = 0;
+    std::uint64_t ring = 0;
+    std::optional<std::uint64_t> pool;
+    wire::Members members(call.parameters);
+    members.require("participant", number);
+    members.require("generation", generation);
+    members.require("definition", definition);
+    members.require("ring", ring);
+    members.take("pool", pool);
+    if (auto failure = members.finish()) return std::unexpected(*failure);
+    Registry::Memory memory;
+    memory.definition = frame.take_descriptor(definition);
+    memory.ring = frame.take_descriptor(ring);
+    if (pool) memory.pool = frame.take_descriptor(*pool);
+    if (!memory.definition || !memory.ring) {
+        return std::unexpected(wire::definition_refused("a descriptor is missing"));
+    }
+    const auto queue = find_or_adopt(session, std::move(memory));
+    if (!queue) return std::unexpected(queue.error());
+    if (!supervisor_.reattach(*session.holder, *queue, number, generation)) {
+        log().warn("queue {}: pid {} (uid {}) is not participant {} of generation {}",
+                   (*queue)->name(), session.caller.pid, session.caller.uid, number, generation);
+        return std::unexpected(wire::participant_gone((*queue)->name(), number));
+    }
+    Reply reply;
+    reply.parameters = {{"name", (*queue)->name()}};
+    return reply;
+}
+
+// No right is asked: who brings the ring has it already, and had the right when it got it.
+wire::Outcome<std::shared_ptr<Queue>> Methods::find_or_adopt(const Session& session,
+                                                             Registry::Memory memory) {
+    const auto definition = read_definition(memory.definition.get());
+    if (!definition) {
+        log().warn("pid {} (uid {}) brings a queue that is refused: {}", session.caller.pid,
+                   session.caller.uid, definition.error().reason);
+        return std::unexpected(wire::definition_refused(definition.error().reason));
+    }
+    const auto known = registry_.lookup(definition->name);
+    if (known && (*known)->identity() == definition->identity) {
+        if (inode_of(memory.ring.get()) == inode_of((*known)->segment().ring_fd())) return *known;
+        return std::unexpected(wire::definition_refused("the ring is not this queue's"));
+    }
+    // Made by somebody who did not know, and used by nobody: the older one has the messages.
+    if (known && (*known)->producers + (*known)->consumers == 0 && (*known)->message_count() == 0) {
+        log().warn("queue {}: an empty one makes room for the one that a client brings back",
+                   definition->name);
+        registry_.remove(*known);
+        supervisor_.forget(**known);
+    }
+    const auto queue = registry_.adopt(*definition, std::move(memory), 0);
+    if (!queue) {
+        log().error("pid {} (uid {}) brings back queue {}, which cannot be taken over: {}",
+                    session.caller.pid, session.caller.uid, definition->name, queue.error());
+        return std::unexpected(wire::definition_refused(queue.error()));
+    }
+    supervisor_.adopt_strays(*queue);
+    const Supervisor::Census census = supervisor_.settle(*queue);
+    about_.adopted += 1;
+    log().info("queue {} brought back by pid {} (uid {}): {} messages, {} participants",
+               (*queue)->name(), session.caller.pid, session.caller.uid, (*queue)->message_count(),
+               census.kept);
+    return *queue;
+}
+
+wire::Outcome<Reply> Methods::resumed(Session& session, const wire::Call& call, wire::Frame&) {
+    if (auto failure = no_parameters(call)) return std::unexpected(*failure);
+    Reply reply;
+    reply.parameters = {{"detached", supervisor_.finish_resume(*session.holder)}};
+    return reply;
 }
 
 wire::Outcome<Reply> Methods::get_info(Session&, const wire::Call& call, wire::Frame&) {

@@ -17,6 +17,9 @@ struct About {
     std::string socket;
     std::string instance;  // tells one daemon's life from the next
     Nanoseconds started_at = 0;
+    std::uint32_t restarts = 0;        // daemons before this one whose work it goes on with
+    std::size_t adopted = 0;           // queues taken over, from what was kept or by clients
+    Nanoseconds recovering_until = 0;  // till then clients may still bring back what was lost
 };
 
 // What methods know of the session that calls.
@@ -34,7 +37,7 @@ struct Reply {
 class Methods {
   public:
     Methods(Registry& registry, Supervisor& supervisor, const std::size_t& session_count,
-            const About& about)
+            About& about)
         : registry_(registry),
           supervisor_(supervisor),
           session_count_(session_count),
@@ -57,15 +60,23 @@ class Methods {
     wire::Outcome<Reply> purge(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> status(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> attach(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> reattach(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> resumed(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> detach(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> get_info(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> get_interface_description(Session& session, const wire::Call& call,
                                                    wire::Frame& frame);
 
+    // The queue that a client's definition means; taken over from the client where it is unknown.
+    wire::Outcome<std::shared_ptr<Queue>> find_or_adopt(const Session& session,
+                                                        Registry::Memory memory);
+    // The same failure, or Recovering where the queue may yet be brought back.
+    wire::Failure unless_recovering(const std::string& name, wire::Failure failure) const;
+
     Registry& registry_;
     Supervisor& supervisor_;
     const std::size_t& session_count_;
-    const About& about_;
+    About& about_;
 };
 
 }  // namespace shmq::daemon

@@ -111,10 +111,15 @@ wire::Role wire_role(shm::Access access) {
 
 }  // namespace
 
-Session::Session(std::unique_ptr<Link> link) noexcept : link_(std::move(link)) {}
+Session::Session(std::shared_ptr<Link> link) noexcept : link_(std::move(link)) {}
 
-// Closing is all there is to do, in a forked child too: hanging up says the rest.
-Session::~Session() = default;
+Session::~Session() {
+    if (forked()) {
+        link_->close_in_child();
+    } else {
+        link_->leave();
+    }
+}
 
 Result<std::shared_ptr<Session>> Session::connect(const ConnectOptions& options) noexcept {
     return guarded([&]() -> Result<std::shared_ptr<Session>> {
@@ -244,6 +249,8 @@ Result<DaemonInfo> Session::status() noexcept {
         members.require("uptime", uptime);
         members.require("deaths", info.deaths);
         members.require("reclaimed", info.reclaimed);
+        members.take("restarts", info.restarts);
+        members.take("adopted", info.adopted);
         if (auto failure = members.finish(wire::Unknown::ignore)) {
             return bad_answer(link_->asked(request), *failure);
         }

@@ -4,8 +4,8 @@
 //
 // Threads: any. Calls wait for each other; ring_doorbell waits for nobody.
 // Fork: in a child every call answers Condition::forked, and the destructor only closes
-// descriptors. Daemon gone: a call connects once more to the same socket. Participants attached
-// before are not attached to the new daemon; their queues go on working without it.
+// descriptors. Daemon gone: a call waits for its successor at the same socket, up to the timeout;
+// the session goes on with that one, with all participants, calls or no calls (reconnect.hpp).
 #pragma once
 
 #include <cstdint>
@@ -71,12 +71,12 @@ class Session {
 
   private:
     class Link;  // all that speaks the protocol, in session_link.hpp
-    explicit Session(std::unique_ptr<Link> link) noexcept;
+    explicit Session(std::shared_ptr<Link> link) noexcept;
     Result<Attachment> attach_as(std::string_view name, shm::Access access,
                                  std::uint32_t in_flight);
 
     ForkGuard fork_;
-    std::unique_ptr<Link> link_;
+    std::shared_ptr<Link> link_;  // shared with the thread that keeps it connected
 };
 
 // For parts of shmq that hold a Client and need what it does not show (the CLI's peek and pending).

@@ -17,6 +17,11 @@
 namespace shmq {
 namespace {
 
+// A call that was cut off so often is what kills the daemon, as far as one can tell.
+constexpr int cut_offs_most = 5;
+constexpr Nanoseconds retry_pause_ns = 5 * nanoseconds_per_millisecond;
+constexpr Nanoseconds hang_up_patience_ns = nanoseconds_per_second;
+
 bool nobody_there(int number) {
     return number == ENOENT || number == ENOTDIR || number == ECONNREFUSED;
 }
@@ -45,7 +50,25 @@ std::string first_part(const std::string& tried) {
 
 }  // namespace
 
-Result<std::unique_ptr<Session::Link>> Session::Link::open(const ConnectOptions& options) {
+// A daemon that is killed may still accept for a moment, and then hang up: that is no answer yet.
+Result<std::shared_ptr<Session::Link>> Session::Link::open_at(const Endpoint& endpoint, Fd socket,
+                                                              Nanoseconds timeout,
+                                                              Nanoseconds deadline) {
+    std::shared_ptr<Link> link(new Link(endpoint.socket, timeout));
+    const Nanoseconds patience = deadline_after(monotonic_now(), hang_up_patience_ns);
+    for (;;) {
+        auto begun = link->begin(std::move(socket), deadline);
+        if (begun) return link;
+        if (!link->cut_off_ || !sleep_before(std::min(patience, deadline), retry_pause_ns)) {
+            return begun.error();
+        }
+        auto again = connect_socket(endpoint.socket, deadline);
+        if (!again) return begun.error();
+        socket = std::move(*again);
+    }
+}
+
+Result<std::shared_ptr<Session::Link>> Session::Link::open(const ConnectOptions& options) {
     const Nanoseconds timeout =
         std::chrono::duration_cast<std::chrono::nanoseconds>(
             std::min<std::chrono::milliseconds>(options.timeout, std::chrono::hours(24 * 365)))
@@ -61,9 +84,10 @@ Result<std::unique_ptr<Session::Link>> Session::Link::open(const ConnectOptions&
         }
         auto socket = connect_socket(endpoint.socket, deadline);
         if (socket) {
-            std::unique_ptr<Link> link(new Link(endpoint.socket, timeout));
-            auto begun = link->begin(std::move(*socket), deadline);
-            if (!begun) return begun.error();
+            auto link = open_at(endpoint, std::move(*socket), timeout, deadline);
+            const bool may_start = options.start_daemon && !endpoints.named &&
+                                   endpoint.socket == endpoints.in_order.front().socket;
+            if (link && may_start) (*link)->own_ = endpoint;
             return link;
         }
         tried = first_part(tried) + endpoint.socket + " (" + std::strerror(socket.error()) + ")";
@@ -75,20 +99,26 @@ Result<std::unique_ptr<Session::Link>> Session::Link::open(const ConnectOptions&
     const Endpoint& own = endpoints.in_order.front();
     auto socket = start_daemon(own, deadline);
     if (!socket) return socket.error();
-    std::unique_ptr<Link> link(new Link(own.socket, timeout));
-    auto begun = link->begin(std::move(*socket), deadline);
-    if (!begun) return begun.error();
+    auto link = open_at(own, std::move(*socket), timeout, deadline);
+    if (link) (*link)->own_ = own;
     return link;
 }
 
 Result<void> Session::Link::begin(Fd socket, Nanoseconds deadline) {
     channel_.emplace(std::move(socket));
     late_.clear();
-    attached_.clear();
+    cut_off_ = false;
     // A connection without its hello is none: the next call begins anew.
     try {
         auto greeted = hello(deadline);
-        if (!greeted) drop();
+        if (greeted) greeted = bring_back(deadline);
+        if (!greeted) {
+            drop();
+            return greeted;
+        }
+        lost_at_ = 0;
+        connection_.store(channel_->fd(), std::memory_order_relaxed);
+        look_at_connections();
         return greeted;
     } catch (...) {
         drop();
@@ -99,6 +129,7 @@ Result<void> Session::Link::begin(Fd socket, Nanoseconds deadline) {
 Result<void> Session::Link::hello(Nanoseconds deadline) {
     Request request{wire::method::hello};
     request.parameters["version"] = version_text();
+    if (!key_.empty()) request.parameters["session"] = key_;
     wire::Frame frame;
     // Where the kernel or a filter refuses, the daemon finds us by our credentials.
     Fd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
@@ -111,9 +142,11 @@ Result<void> Session::Link::hello(Nanoseconds deadline) {
     if (status == wire::SendStatus::timed_out) return too_late(request);
     if (status != wire::SendStatus::sent) {
         if (auto error = last_words(request)) return std::move(*error);
+        cut_off_ = true;
         return bad_answer(asked(request), wire::status_text(status));
     }
     Try answer = await(request, deadline);
+    cut_off_ = !answer;
     if (!answer) return bad_answer(asked(request), "it hung up at once; its log says why");
     if (!*answer) return answer->error();
     return take_hello(std::move(**answer));
@@ -130,6 +163,9 @@ Result<void> Session::Link::take_hello(Reply reply) {
     members.require("version", daemon_version);
     members.require("segment_version", segment_version);
     members.require("doorbell", doorbell_index);
+    members.take("session", key_);
+    resumed_ = false;
+    members.take("resumed", resumed_);
     if (auto failure = members.finish(wire::Unknown::ignore)) {
         return bad_answer(asked(request), *failure);
     }
@@ -163,50 +199,34 @@ Result<Session::Link::Reply> Session::Link::call(Request request) {
     return call_locked(request);
 }
 
-Result<Session::Link::Reply> Session::Link::call_attach(Request request) {
-    const std::lock_guard lock(mutex_);
-    auto reply = call_locked(request);
-    std::uint16_t number = 0;
-    if (reply && wire::Members(reply->parameters).take("participant", number) && number != 0) {
-        attached_.emplace(request.queue, number);
-    }
-    return reply;
-}
-
-Result<void> Session::Link::call_detach(const std::string& queue, std::uint16_t number) {
-    const std::lock_guard lock(mutex_);
-    // The daemon that gave this number out has taken it back with the connection; under a new one
-    // the same number may be somebody else's.
-    if (attached_.erase({queue, number}) == 0 || !channel_) return {};
-    Request request{wire::method::detach, queue};
-    request.parameters["participant"] = number;
-    Try reply = attempt(request, deadline());
-    if (reply && !*reply) return reply->error();
-    return {};
-}
-
 Result<Session::Link::Reply> Session::Link::call_locked(const Request& request) {
     const Nanoseconds until = deadline();
+    int cut_off = 0;
     Lost lost{false, 0};
-    if (channel_) {
-        Try reply = attempt(request, until);
-        if (reply) return std::move(*reply);
-        lost = reply.error();
-        if (lost.sent && !request.repeatable) return gone(request, lost, 0);
+    for (;;) {
+        if (!channel_) {
+            bool again = false;
+            auto restored = restore(until, again);
+            if (!restored && !again) return restored.error();
+            if (!restored) lost.os_error = restored.error().os_error();
+        }
+        if (channel_) {
+            Try reply = attempt(request, until);
+            if (reply) return std::move(*reply);
+            lost = reply.error();
+            if (lost.sent && !request.repeatable) return gone(request, lost);
+            if (lost.sent && ++cut_off == cut_offs_most) return gone(request, lost);
+            // A connection may have been dead for long, unnoticed: the first new one is at once.
+            if (!lost.sent && !lost.stay) continue;
+        }
+        if (!sleep_before(until, retry_pause_ns)) return gone(request, lost);
     }
-    auto socket = connect_socket(socket_, until);
-    if (!socket) return gone(request, lost, socket.error());
-    auto begun = begin(std::move(*socket), until);
-    if (!begun) return begun.error();
-    Try reply = attempt(request, until);
-    if (reply) return std::move(*reply);
-    return gone(request, reply.error(), 0);
 }
 
 Session::Link::Try Session::Link::attempt(const Request& request, Nanoseconds deadline) {
     try {
-        Try result = exchange(request, deadline);
-        if (!result) drop();
+        Try result = exchange(request, {}, deadline);
+        if (!result && !result.error().stay) drop();
         return result;
     } catch (...) {
         // Out of memory in the middle of a frame: what comes next on this socket is anybody's
@@ -216,11 +236,11 @@ Session::Link::Try Session::Link::attempt(const Request& request, Nanoseconds de
     }
 }
 
-Session::Link::Try Session::Link::exchange(const Request& request, Nanoseconds deadline) {
+Session::Link::Try Session::Link::exchange(const Request& request, wire::Frame frame,
+                                           Nanoseconds deadline) {
     if (auto ended = settle_late(request, deadline)) return std::move(*ended);
     wire::Json parameters = request.parameters;
     if (!request.queue.empty()) parameters["name"] = request.queue;
-    wire::Frame frame;
     frame.text = wire::call_text({std::string(request.method), std::move(parameters)});
     const wire::SendStatus status = channel_->send_until(std::move(frame), deadline);
     switch (status) {
@@ -263,6 +283,10 @@ Session::Link::Try Session::Link::await(const Request& request, Nanoseconds dead
         Error error = bad_answer(asked(request), "its answer is " + answer.error());
         drop();
         return Result<Reply>(std::move(error));
+    }
+    // A daemon that lost what it knew waits for those who bring it back.
+    if (answer->error == wire::error::recovering) {
+        return std::unexpected(Lost{false, EAGAIN, true});
     }
     if (!answer->error.empty()) return Result<Reply>(error_from_wire(*answer, asked(request)));
     reply.parameters = std::move(answer->parameters);
@@ -309,9 +333,11 @@ std::optional<Session::Link::Try> Session::Link::settle_late(const Request& requ
 }
 
 void Session::Link::drop() {
+    connection_.store(-1, std::memory_order_relaxed);
     channel_.reset();
     late_.clear();
-    attached_.clear();
+    if (lost_at_ == 0) lost_at_ = monotonic_now();
+    look_at_connections();
 }
 
 Error Session::Link::too_late(const Request& request) const {
@@ -324,9 +350,9 @@ Error Session::Link::too_late(const Request& request) const {
     return {Condition::timed_out, std::move(text)};
 }
 
-Error Session::Link::gone(const Request& request, const Lost& lost, int reconnect_errno) const {
+Error Session::Link::gone(const Request& request, const Lost& lost) const {
     std::string text = "no daemon answers on " + socket_ + " any more";
-    const int number = reconnect_errno != 0 ? reconnect_errno : lost.os_error;
+    const int number = lost.os_error;
     if (number != 0) text.append(" (").append(std::strerror(number)).append(")");
     if (lost.sent && !request.repeatable) {
         text.append("; it hung up in the middle of ").append(request.method);

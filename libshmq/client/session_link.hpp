@@ -1,6 +1,10 @@
 // The session's end of the wire: one socket, calls in turn, and what to do when an answer is late
 // or the daemon goes.
 //
+// A daemon that died has a successor, and the session goes on with it: under the key that the dead
+// one gave out it brings back its participants (session_resume.cpp). That is done by whichever call
+// comes first, or by a thread of ours (reconnect.hpp).
+//
 // An answer that comes after its caller has given up belongs to nobody, but its place in the order
 // does: late_ remembers which answers are still to come, and the next call takes them first.
 // Hanging up instead would cost our consumers their leases.
@@ -10,10 +14,10 @@
 #include <cstdint>
 #include <deque>
 #include <expected>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,13 +25,16 @@
 #include "base/clock.hpp"
 #include "base/fd.hpp"
 #include "client/answers.hpp"
+#include "client/endpoint.hpp"
+#include "client/reconnect.hpp"
 #include "client/session.hpp"
 #include "wire/channel.hpp"
 #include "wire/control.hpp"
 
 namespace shmq {
 
-class Session::Link {
+class Session::Link final : public Reconnecting,
+                            public std::enable_shared_from_this<Session::Link> {
   public:
     struct Request {
         std::string_view method;
@@ -42,9 +49,10 @@ class Session::Link {
     };
 
     // Connects to the first daemon that answers, or starts one.
-    static Result<std::unique_ptr<Link>> open(const ConnectOptions& options);
+    static Result<std::shared_ptr<Link>> open(const ConnectOptions& options);
 
-    // One call, with one new connection if the daemon has gone. Errors name queue and remedy.
+    // One call. If the daemon has gone, waits for its successor, up to the session's timeout.
+    // Errors name queue and remedy.
     Result<Reply> call(Request request);
     // The same for Attach and Detach, which must know whose number is whose.
     Result<Reply> call_attach(Request request);
@@ -56,42 +64,81 @@ class Session::Link {
     Nanoseconds deadline() const { return deadline_after(monotonic_now(), timeout_); }
     // Valid from open on, and the same number after every new connection.
     int doorbell() const { return doorbell_.get(); }
+    // The session ends. What the daemon does not know yet is still told to its successor.
+    void leave();
+    // In a child of fork: lets go of the descriptors, and waits for no lock.
+    void close_in_child();
+
+    int connection() const noexcept override { return connection_.load(std::memory_order_relaxed); }
+    bool reconnect() noexcept override;
+    bool finished() const noexcept override { return finished_.load(std::memory_order_relaxed); }
 
   private:
     // What became of one try.
     struct Lost {
         bool sent;  // the daemon may have acted on it
         int os_error;
+        bool stay = false;  // the connection is good: ask again
+    };
+    // What a daemon needs to take a queue over, should it have lost it.
+    struct Carried {
+        Fd definition;
+        Fd ring;
+        Fd pool;
+    };
+    struct Held {
+        std::uint32_t generation = 0;
+        std::shared_ptr<Carried> carried;
     };
     using Try = std::expected<Result<Reply>, Lost>;
 
     Link(std::string socket, Nanoseconds timeout) : socket_(std::move(socket)), timeout_(timeout) {}
 
+    static Result<std::shared_ptr<Link>> open_at(const Endpoint& endpoint, Fd socket,
+                                                 Nanoseconds timeout, Nanoseconds deadline);
+    // A connection that has said Hello and has brought back all participants.
     Result<void> begin(Fd socket, Nanoseconds deadline);
     Result<void> hello(Nanoseconds deadline);
     Result<void> take_hello(Reply reply);
     Result<Reply> call_locked(const Request& request);
+    // Connects to whoever listens now. `again`: the same may go well a little later.
+    Result<void> restore(Nanoseconds deadline, bool& again);
+    bool hung_up();
+    void ring_bell() const;
+    Result<void> bring_back(Nanoseconds deadline);
+    void hold(const std::string& queue, std::uint16_t number, Reply& reply);
+    std::shared_ptr<Carried> carry(const std::string& queue, Reply& reply);
     // One call on the connection there is; without success the connection is dropped.
     Try attempt(const Request& request, Nanoseconds deadline);
-    Try exchange(const Request& request, Nanoseconds deadline);
+    // `frame`: descriptors that go along.
+    Try exchange(const Request& request, wire::Frame frame, Nanoseconds deadline);
     Try await(const Request& request, Nanoseconds deadline);
     std::optional<Error> last_words(const Request& request);
     std::optional<Try> settle_late(const Request& request, Nanoseconds deadline);
     void drop();
     Error too_late(const Request& request) const;
-    Error gone(const Request& request, const Lost& lost, int reconnect_errno) const;
+    Error gone(const Request& request, const Lost& lost) const;
 
     const std::string socket_;
     const Nanoseconds timeout_;
     std::atomic<std::uint32_t> pid_{0};
+    std::atomic<int> connection_{-1};
+    std::atomic<bool> finished_{false};
     Fd doorbell_;
+    std::optional<Endpoint> own_;  // where we may start a daemon ourselves
 
     std::mutex mutex_;  // guards all below
     std::optional<wire::Channel> channel_;
     // Answers still owed to nobody: the queue of a late Attach, else empty.
     std::deque<std::string> late_;
-    // Participants of this connection.
-    std::set<std::pair<std::string, std::uint16_t>> attached_;
+    // Participants of this session.
+    std::map<std::pair<std::string, std::uint16_t>, Held> attached_;
+    std::string key_;             // given out by the last daemon
+    bool resumed_ = false;        // by the Hello of this connection
+    bool cut_off_ = false;        // the last Hello met a hang-up, not an answer
+    bool ever_attached_ = false;  // so a successor may know of participants
+    bool leaving_ = false;
+    Nanoseconds lost_at_ = 0;  // since when there is no connection; 0: there is one
 };
 
 }  // namespace shmq

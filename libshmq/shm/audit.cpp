@@ -196,6 +196,8 @@ std::vector<ParticipantView> list_participants(const Segment& segment) {
         seen.exclusive = record.exclusive.load(memory_order_relaxed) != 0;
         seen.pid = record.pid.load(memory_order_relaxed);
         seen.uid = record.uid.load(memory_order_relaxed);
+        seen.generation = record.generation.load(memory_order_relaxed);
+        seen.attached_at = record.attached_at.load(memory_order_relaxed);
         seen.sent = record.sent.load(memory_order_relaxed);
         seen.delivered = record.delivered.load(memory_order_relaxed);
         seen.acked = record.acked.load(memory_order_relaxed);

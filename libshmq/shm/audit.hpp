@@ -32,6 +32,8 @@ struct ParticipantView {
     bool exclusive = false;
     std::uint32_t pid = 0;
     std::uint32_t uid = 0;
+    std::uint32_t generation = 0;
+    std::uint64_t attached_at = 0;  // monotonic ns
     std::uint64_t sent = 0, delivered = 0, acked = 0, redelivered = 0, in_flight = 0, sleeps = 0;
 };
 

@@ -58,6 +58,23 @@ std::uint16_t Supervise::admit(Role role, bool exclusive, Identity identity, Nan
     return 0;
 }
 
+std::uint32_t Supervise::generation(std::uint16_t number) const {
+    return view_.participants[number].generation.load(memory_order_relaxed);
+}
+
+bool Supervise::taken(std::uint16_t number) const {
+    return number != 0 && number < segment_.geometry().shape.participants &&
+           state_of(view_.participants[number]) != ParticipantState::vacant;
+}
+
+void Supervise::resume(std::uint16_t number) {
+    if (!taken(number)) return;
+    ParticipantRecord& record = view_.participants[number];
+    if (state_of(record) != ParticipantState::hung_up) return;
+    record.state.store(static_cast<std::uint32_t>(ParticipantState::attached),
+                       memory_order_relaxed);
+}
+
 void Supervise::share_in_flight(std::uint32_t wanted) {
     std::uint64_t consumers = 0;
     for (std::uint32_t number = 1; number < segment_.geometry().shape.participants; ++number) {

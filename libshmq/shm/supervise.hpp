@@ -41,6 +41,12 @@ class Supervise {
     };
     // A number for a new participant, or 0: all are in use.
     std::uint16_t admit(Role role, bool exclusive, Identity identity, Nanoseconds now);
+    // How often the number was given out; the same number with another generation is another one.
+    std::uint32_t generation(std::uint16_t number) const;
+    // Whether somebody has it, or it was not given back to the end.
+    bool taken(std::uint16_t number) const;
+    // Its session, which had hung up, is back.
+    void resume(std::uint16_t number);
     // Sets the fair share of unacked messages for every consumer: within half the ring.
     void share_in_flight(std::uint32_t wanted);
 

@@ -82,6 +82,19 @@ Failure quarantined(std::string_view name, std::string_view reason) {
     return failure(error::quarantined, {{"name", clipped(name)}, {"reason", reason}});
 }
 
+Failure participant_gone(std::string_view name, std::uint32_t participant) {
+    return failure(error::participant_gone,
+                   {{"name", clipped(name)}, {"participant", participant}});
+}
+
+Failure definition_refused(std::string_view reason) {
+    return failure(error::definition_refused, {{"reason", reason}});
+}
+
+Failure recovering(std::string_view name) {
+    return failure(error::recovering, {{"name", clipped(name)}});
+}
+
 Failure system_error(std::string_view operation, int os_error, std::string_view reason) {
     return failure(
         error::system_error,

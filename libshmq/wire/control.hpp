@@ -27,6 +27,8 @@ constexpr std::string_view purge = "io.shmq.Control.Purge";
 constexpr std::string_view status = "io.shmq.Control.Status";
 constexpr std::string_view attach = "io.shmq.Control.Attach";
 constexpr std::string_view detach = "io.shmq.Control.Detach";
+constexpr std::string_view reattach = "io.shmq.Control.Reattach";
+constexpr std::string_view resumed = "io.shmq.Control.Resumed";
 constexpr std::string_view get_info = "org.varlink.service.GetInfo";
 constexpr std::string_view get_interface_description =
     "org.varlink.service.GetInterfaceDescription";
@@ -44,6 +46,9 @@ constexpr std::string_view quota_exceeded = "io.shmq.Control.QuotaExceeded";
 constexpr std::string_view version_mismatch = "io.shmq.Control.VersionMismatch";
 constexpr std::string_view hello_expected = "io.shmq.Control.HelloExpected";
 constexpr std::string_view quarantined = "io.shmq.Control.Quarantined";
+constexpr std::string_view participant_gone = "io.shmq.Control.ParticipantGone";
+constexpr std::string_view definition_refused = "io.shmq.Control.DefinitionRefused";
+constexpr std::string_view recovering = "io.shmq.Control.Recovering";
 constexpr std::string_view system_error = "io.shmq.Control.SystemError";
 constexpr std::string_view interface_not_found = "org.varlink.service.InterfaceNotFound";
 constexpr std::string_view method_not_found = "org.varlink.service.MethodNotFound";
@@ -74,6 +79,9 @@ Failure quota_exceeded(std::string_view resource, std::uint32_t uid, std::uint64
 Failure version_mismatch(std::string_view daemon, std::string_view client);
 Failure hello_expected();
 Failure quarantined(std::string_view name, std::string_view reason);
+Failure participant_gone(std::string_view name, std::uint32_t participant);
+Failure definition_refused(std::string_view reason);
+Failure recovering(std::string_view name);
 // `reason` empty: strerror's text.
 Failure system_error(std::string_view operation, int os_error, std::string_view reason = {});
 Failure interface_not_found(std::string_view interface);

@@ -25,8 +25,16 @@ type Queue (
 
 # First call of a session. pidfd: index of the client's own pidfd.
 # Answers a doorbell (eventfd): a client writes 1 to it after it left a message to the supervisor.
-method Hello(version: string, pidfd: ?int) -> (
-  pid: int, version: string, segment_version: int, instance: string, doorbell: int)
+# session: the key of an earlier session of this process, to go on from; resumed: it is known here.
+method Hello(version: string, pidfd: ?int, session: ?string) -> (
+  pid: int, version: string, segment_version: int, instance: string, doorbell: int,
+  session: string, resumed: bool)
+# After a Hello with `session`: one participant that the session still has, and what Attach gave.
+# A daemon that does not know the queue takes it over.
+method Reattach(participant: int, generation: int, definition: int, ring: int, pool: ?int) -> (
+  name: string)
+# That was all of them: what else the session once had is detached.
+method Resumed() -> (detached: int)
 
 method Create(name: string, options: Options, if_missing: ?bool) -> (queue: Queue, created: bool)
 method Describe(name: string) -> (queue: Queue)
@@ -36,13 +44,15 @@ method Remove(name: string, force: ?bool) -> (dropped: int)
 method Purge(name: string) -> (purged: int)
 method Status() -> (
   pid: int, version: string, socket: string, queues: int, sessions: int, uptime: int,
-  deaths: int, reclaimed: int)
+  deaths: int, reclaimed: int, restarts: int, adopted: int)
 
 # role observer: a read-only mapping for peek, pending and top; takes the right to consume or manage.
 # ring, pool: indices of descriptors; no pool where every message fits its slot.
 # Producers get both writable, consumers the pool read-only, observers both.
+# generation, definition: to be kept for Reattach; no definition for observers.
 method Attach(name: string, role: (producer, consumer, observer), in_flight: ?int) -> (
-  participant: int, exclusive: bool, in_flight: int, ring: int, pool: ?int)
+  participant: int, generation: int, exclusive: bool, in_flight: int, ring: int, pool: ?int,
+  definition: ?int)
 # The caller touches the queue under that number no more.
 method Detach(name: string, participant: int) -> ()
 
@@ -57,6 +67,9 @@ error QuotaExceeded (resource: string, uid: int, limit: int, used: int)
 error VersionMismatch (daemon: string, client: string)
 error HelloExpected ()
 error Quarantined (name: string, reason: string)
+error ParticipantGone (name: string, participant: int)
+error DefinitionRefused (reason: string)
+error Recovering (name: string)
 error SystemError (operation: string, errno: int, reason: string)
 )varlink";
 

@@ -220,7 +220,8 @@ TEST_F(ClientContract, ListsWhatThereIs) {
     EXPECT_EQ(queues[2].name, "c");
     const auto status = value_or_throw(client_.status());
     EXPECT_EQ(status.queues, 3u);
-    EXPECT_EQ(status.pid, static_cast<std::uint32_t>(daemon_.pid()));
+    EXPECT_NE(status.pid, static_cast<std::uint32_t>(daemon_.keeper_pid()));
+    EXPECT_EQ(status.restarts, 0u);
     EXPECT_EQ(status.version, version());
 }
 

@@ -20,7 +20,9 @@ namespace {
 
 [[noreturn]] void run_daemon(const std::string& binary, const std::string& socket,
                              const std::string& log) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // it must not outlive a test that crashed
+    // It must not outlive a test that crashed. Told, not killed: this process becomes the keeper, and
+    // the daemon would start another one.
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     ::dup2(out, STDOUT_FILENO);
     ::dup2(out, STDERR_FILENO);

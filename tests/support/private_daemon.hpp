@@ -19,7 +19,8 @@ class PrivateDaemon {
     const std::string& socket() const { return socket_; }
     // What the daemon has said so far.
     std::string log() const;
-    pid_t pid() const { return pid_; }
+    // The process that was started, and that ends both: the daemon is its child.
+    pid_t keeper_pid() const { return pid_; }
 
   private:
     std::string directory_;

@@ -9,8 +9,11 @@
 //     use(message.text());
 //     shmq::value_or_throw(message.ack());
 //
-// The daemon answers the calls of Client only; messages never pass through it, and producers and
-// consumers go on while it is down.
+// The daemon answers the calls of Client only; messages never pass through it. While it is down
+// producers and consumers go on, and calls of Client wait for its return, up to
+// ConnectOptions::timeout. A thread of this library, which sleeps, brings them together again: a
+// process has one as soon as it has a producer or a consumer. It takes no signals; programs that
+// must have one thread only (before unshare or setns of a user namespace, say) do that first.
 #pragma once
 
 #include <chrono>
@@ -58,11 +61,15 @@ struct DaemonInfo {
     std::chrono::nanoseconds uptime{0};
     std::uint64_t deaths = 0;     // processes that died attached
     std::uint64_t reclaimed = 0;  // messages given back for them
+    std::uint32_t restarts = 0;   // daemons that died before this one, which took over from them
+    std::uint32_t adopted = 0;    // queues that this one took over
 };
 
 // Threads: every call may be made from any thread; calls on one client wait for each other.
 // Lifetime: producers and consumers outlive their client; the session to the daemon ends with the
 // last of them. After fork the child gets Condition::forked and may connect anew.
+// Errors: Condition::no_daemon where the daemon died and nobody started another one in time; what
+// cannot be asked twice (create, remove, purge) also where it died in the middle of the call.
 class SHMQ_EXPORT Client {
   public:
     // Blocks up to options.timeout. Conditions: no_daemon, incompatible, permission_denied.

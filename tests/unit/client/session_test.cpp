@@ -345,13 +345,25 @@ TEST_F(SessionTest, ACallThatWasCutOffIsMadeAgainOnANewConnection) {
     EXPECT_EQ(daemon_.calls(method::describe).size(), 2u);
 }
 
-TEST_F(SessionTest, ACallThatIsCutOffTwiceIsGivenUp) {
+TEST_F(SessionTest, ACallThatIsCutOffAgainAndAgainIsGivenUp) {
     daemon_.on(method::describe,
                [](const wire::Call&, wire::Frame&) { return FakeDaemon::hang_up(); });
     const auto session = connect();
     const auto info = session->describe("jobs");
     EXPECT_EQ(info.condition(), Condition::no_daemon);
-    EXPECT_EQ(daemon_.calls(method::describe).size(), 2u);
+    EXPECT_EQ(daemon_.calls(method::describe).size(), 5u);
+}
+
+TEST_F(SessionTest, ACallWaitsForADaemonThatRecovers) {
+    std::atomic<int> not_yet{3};
+    daemon_.on(method::describe, [&](const wire::Call&, wire::Frame&) {
+        if (not_yet-- > 0) return FakeDaemon::fail(wire::recovering("jobs"));
+        return FakeDaemon::answer({{"queue", wire::to_json(sample_queue("jobs"))}});
+    });
+    const auto session = connect();
+    EXPECT_TRUE(session->describe("jobs"));
+    EXPECT_EQ(daemon_.calls(method::describe).size(), 4u);
+    EXPECT_EQ(daemon_.calls(method::hello).size(), 1u) << "the connection was good";
 }
 
 TEST_F(SessionTest, WhatMustNotBeDoneTwiceIsNotRepeated) {
@@ -372,7 +384,7 @@ TEST_F(SessionTest, WhatMustNotBeDoneTwiceIsNotRepeated) {
 }
 
 TEST_F(SessionTest, ADaemonThatIsGoneIsNamedWithTheRemedy) {
-    const auto session = connect();
+    const auto session = *Session::connect(options(std::chrono::milliseconds(100)));
     daemon_.stop();
     for (int round = 0; round < 2; ++round) {
         const auto status = session->status();

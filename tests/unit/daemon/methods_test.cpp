@@ -68,7 +68,8 @@ TEST_P(DaemonMethods, everything_else_needs_a_hello) {
     start();
     Client client(path_);
     for (const auto name : {method::create, method::describe, method::list, method::remove,
-                            method::purge, method::status, method::attach, method::detach}) {
+                            method::purge, method::status, method::attach, method::detach,
+                            method::reattach, method::resumed}) {
         EXPECT_EQ(client.call(name).error, error::hello_expected) << name;
     }
     EXPECT_EQ(client.call(method::get_info).error, "");
@@ -218,8 +219,6 @@ TEST_P(DaemonMethods, attach_gives_descriptors_no_wider_than_the_role) {
     start();
     GreetedClient client(path_);
     EXPECT_EQ(client.create("q").error, "");
-    const wire::Answer early = client.attach("q", "observer");
-    EXPECT_FALSE(early.parameters.contains("pool")) << "nobody needed the pool yet";
     const auto access = [](const Fd& fd) { return ::fcntl(fd.get(), F_GETFL) & O_ACCMODE; };
     const auto check = [&](const char* role, int ring_access, int pool_access) {
         const wire::Answer answer = client.attach("q", role);
@@ -227,6 +226,7 @@ TEST_P(DaemonMethods, attach_gives_descriptors_no_wider_than_the_role) {
         const Fd ring = client.take_descriptor(answer, "ring");
         const Fd pool = client.take_descriptor(answer, "pool");
         ASSERT_TRUE(ring && pool) << role;
+        EXPECT_EQ(client.take_descriptor(answer, "definition").valid(), ring_access == O_RDWR);
         EXPECT_EQ(access(ring), ring_access) << role;
         EXPECT_EQ(access(pool), pool_access) << role;
         EXPECT_NE(::fcntl(ring.get(), F_GETFD) & FD_CLOEXEC, 0) << role;

@@ -1,0 +1,38 @@
+// What a predecessor left: the descriptors that came with our start, by $LISTEN_FDS.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/fd.hpp"
+
+namespace shmq::daemon {
+
+// Names under which a daemon leaves descriptors. Short: all of them travel in one environment
+// variable, which has at most 128 KiB. A queue's and a process's carry a number of their own.
+namespace kept {
+constexpr std::string_view listener = "listener";
+constexpr std::string_view lock = "lock";
+constexpr std::string_view roster = "roster";
+constexpr std::string_view keeper = "keeper";  // not kept: the way to who keeps
+constexpr char ring = 'R';
+constexpr char pool = 'P';
+constexpr char definition = 'D';
+constexpr char process = 'C';
+}  // namespace kept
+
+std::string kept_name(char kind, std::uint64_t id);
+// The number of a name of that kind; 0: it is none.
+std::uint64_t kept_id(std::string_view name, char kind);
+
+using Inherited = std::map<std::string, Fd>;
+
+// Takes them out of the environment, so that no program that we start takes them for its own.
+// A listening socket of whatever name (a socket unit's) is `listener`.
+Inherited take_inherited();
+// The descriptor of that name; invalid if there is none.
+Fd take(Inherited& inherited, const std::string& name);
+
+}  // namespace shmq::daemon

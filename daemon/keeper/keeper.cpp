@@ -1,0 +1,218 @@
+#include "daemon/keeper/keeper.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "daemon/keeper/inherited.hpp"
+#include "daemon/keeper/message.hpp"
+
+namespace shmq::daemon {
+namespace {
+
+// A daemon that lived so long is started again at once; one that keeps dying waits longer and
+// longer, up to the most.
+constexpr Nanoseconds lived_well_ns = 500 * nanoseconds_per_millisecond;
+constexpr Nanoseconds delay_least_ns = 10 * nanoseconds_per_millisecond;
+constexpr Nanoseconds delay_most_ns = 5 * nanoseconds_per_second;
+constexpr int first_descriptor = 3;
+
+void say(const char* what, long number) {
+    std::fprintf(stderr, "shmq-keeper (pid %d): %s %ld\n", static_cast<int>(::getpid()), what,
+                 number);
+}
+
+sigset_t handled_signals() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD})
+        ::sigaddset(&set, number);
+    return set;
+}
+
+// Every queue and every client costs a descriptor here.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+int exit_status_of(int status) {
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+}  // namespace
+
+void Keeper::watch(Fd socket, pid_t daemon) {
+    socket_ = std::move(socket);
+    daemon_ = daemon;
+    pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, daemon, 0)));
+    ready_ = true;
+    started_at_ = monotonic_now();
+}
+
+int Keeper::run() {
+    raise_descriptor_limit();
+    ::signal(SIGPIPE, SIG_IGN);
+    const sigset_t set = handled_signals();
+    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    signals_ = Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    while (!ended_) {
+        if (!running() && monotonic_now() >= start_due_) start();
+        wait_for_something();
+    }
+    return exit_status_of(status_);
+}
+
+// ---- The daemon --------------------------------------------------------------------------------
+
+void Keeper::start() {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+        start_due_ = deadline_after(monotonic_now(), delay_most_ns);
+        return;
+    }
+    socket_ = Fd(ends[0]);
+    const Fd theirs(ends[1]);
+    started_at_ = monotonic_now();
+    const pid_t child = ::fork();
+    if (child == 0) become_daemon(theirs.get());
+    if (child < 0) {
+        start_due_ = deadline_after(started_at_, delay_most_ns);
+        return;
+    }
+    daemon_ = child;
+    status_ = 0;
+    pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+    if (ready_) say("starts the daemon again, as pid", child);
+}
+
+// In the child: descriptors from 3 on, the way to us first; names beside them; then the program.
+void Keeper::become_daemon(int socket) {
+    const int end = first_descriptor + 1 + static_cast<int>(kept_.size());
+    std::vector<int> sources{socket};
+    std::string names(kept::keeper);
+    for (const Kept& each : kept_) {
+        sources.push_back(each.fd.get());
+        names += ":" + each.name;
+    }
+    // None may lie where another one has to go.
+    for (int& source : sources) {
+        if (source < end) source = ::fcntl(source, F_DUPFD_CLOEXEC, end);
+    }
+    for (std::size_t index = 0; index < sources.size(); ++index) {
+        if (::dup2(sources[index], first_descriptor + static_cast<int>(index)) < 0) ::_exit(127);
+    }
+    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+    ::setenv("LISTEN_FDS", std::to_string(sources.size()).c_str(), 1);
+    ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
+    ::signal(SIGPIPE, SIG_DFL);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    std::vector<char*> arguments;
+    for (std::string& word : command_)
+        arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    ::execv(arguments.front(), arguments.data());
+    std::fprintf(stderr, "shmq-keeper: %s: %s\n", arguments.front(), std::strerror(errno));
+    ::_exit(127);
+}
+
+void Keeper::on_death() {
+    take_notices();  // what it said last
+    reap();
+    const pid_t dead = daemon_;
+    daemon_ = -1;
+    pidfd_.reset();
+    socket_.reset();
+    if (stopping_ || !ready_) {
+        ended_ = true;
+        return;
+    }
+    const Nanoseconds now = monotonic_now();
+    const bool lived_well = now - started_at_ >= lived_well_ns;
+    delay_ = lived_well ? 0 : std::clamp(2 * delay_, delay_least_ns, delay_most_ns);
+    start_due_ = deadline_after(now, delay_);
+    say("the daemon died, pid", dead);
+}
+
+// ---- The loop ----------------------------------------------------------------------------------
+
+void Keeper::wait_for_something() {
+    if (ended_) return;
+    std::array<pollfd, 3> watched{{{signals_.get(), POLLIN, 0},
+                                   {socket_ ? socket_.get() : -1, POLLIN, 0},
+                                   {pidfd_ ? pidfd_.get() : -1, POLLIN, 0}}};
+    int wait_ms = -1;
+    if (!running()) {
+        const Nanoseconds left = start_due_ - monotonic_now();
+        wait_ms =
+            static_cast<int>(std::max<Nanoseconds>(0, left) / nanoseconds_per_millisecond) + 1;
+    }
+    if (::poll(watched.data(), watched.size(), wait_ms) < 0) return;
+    if (watched[1].revents != 0) take_notices();
+    if (watched[0].revents != 0) take_signals();
+    const bool hung_up = (watched[1].revents & POLLHUP) != 0;
+    if (running() && (hung_up || watched[2].revents != 0)) on_death();
+}
+
+void Keeper::take_notices() {
+    for (;;) {
+        Notice notice;
+        Fd fd;
+        if (receive_notice(socket_.get(), notice, fd) != NoticeReceived::notice) return;
+        ready_ = ready_ || notice.ready;
+        stopping_ = stopping_ || notice.stopping;
+        if (notice.name.empty()) continue;
+        if (notice.store || notice.remove) {
+            std::erase_if(kept_, [&](const Kept& each) { return each.name == notice.name; });
+        }
+        if (notice.store && fd) kept_.push_back({notice.name, std::move(fd)});
+    }
+}
+
+void Keeper::take_signals() {
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+        const int number = static_cast<int>(info.ssi_signo);
+        if (number == SIGCHLD) reap();
+        if (number == SIGHUP) pass_on(SIGHUP);
+        if (number != SIGTERM && number != SIGINT) continue;
+        // A second time: it does not hear, or is stopped.
+        pass_on(told_ ? SIGKILL : SIGTERM);
+        told_ = true;
+        stopping_ = true;
+        if (!running()) ended_ = true;
+    }
+}
+
+void Keeper::pass_on(int signal) {
+    if (pidfd_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0);
+}
+
+// All of them: as the first process of a container we have children that are not ours.
+void Keeper::reap() {
+    int status = 0;
+    for (;;) {
+        const pid_t pid = ::waitpid(-1, &status, WNOHANG);
+        if (pid <= 0) return;
+        if (pid == daemon_) status_ = status;
+    }
+}
+
+}  // namespace shmq::daemon
