@@ -132,6 +132,7 @@ Action prepare(Options& command, const Context& context) {
 Exit receive_and_print(const Context& context, const RecvOptions& options) {
     Client client = context.connect();
     const QueueInfo queue = need(client.describe(options.name));
+    hold_signals();
     Consumer consumer = need(client.consumer(options.name));
     StopSignals stop;
     stop.watch(consumer);

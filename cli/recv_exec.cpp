@@ -117,6 +117,7 @@ Exit receive_and_execute(const Context& context, const RecvOptions& options) {
     // until the end may it be as many as the queue allows.
     const bool one_at_a_time = options.patience.count || options.patience.follow;
     consumer_options.in_flight = one_at_a_time ? 1 : 0;
+    hold_signals();
     Consumer consumer = need(client.consumer(options.name, consumer_options));
     StopSignals stop;
     stop.watch(consumer);

@@ -239,6 +239,7 @@ Exit send(const Context& context, SendOptions& options) {
                       "send: messages as arguments, --null (standard input) or --file; choose one");
     }
     Client client = context.connect();
+    hold_signals();
     Producer producer = need(client.producer(options.name));
     StopSignals stop;
     stop.watch(producer);

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -54,12 +55,24 @@ void install(int signal, void (*handler)(int), int flags) {
     ::sigaction(signal, &action, nullptr);
 }
 
+sigset_t mask_before_hold;
+bool holding = false;
+
 bool is_ignored(int signal) {
     struct sigaction action {};
     return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 }  // namespace
+
+void hold_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGINT, SIGTERM})
+        sigaddset(&set, signal);
+    ::sigprocmask(SIG_BLOCK, &set, &mask_before_hold);
+    holding = true;
+}
 
 StopSignals::StopSignals() {
     const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -68,6 +81,7 @@ StopSignals::StopSignals() {
     for (const int signal : {SIGINT, SIGTERM}) {
         if (!is_ignored(signal)) install(signal, on_stop, static_cast<int>(SA_RESETHAND));
     }
+    if (std::exchange(holding, false)) ::sigprocmask(SIG_SETMASK, &mask_before_hold, nullptr);
 }
 
 StopSignals::~StopSignals() {

@@ -9,6 +9,10 @@
 
 namespace shmq::cli {
 
+// Signals wait from here on until a StopSignals is there: to be called before a handle is made,
+// lest one that comes in between kill the program with the handle open.
+void hold_signals();
+
 // From the first signal on stopped() is true, fd() is readable, and the watched handle's waits end.
 // The second signal kills. A signal that was ignored when we started (nohup, background jobs of
 // scripts) stays ignored. At most one object of the kind exists at a time.

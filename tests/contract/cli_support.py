@@ -60,6 +60,12 @@ class CliTest(unittest.TestCase):
             raise AssertionError("shmqd ended: " + Path(f"{cls.directory.name}/log").read_text())
 
     @classmethod
+    def daemon_pid(cls) -> int:
+        """Of the daemon; `daemon` is its keeper, which was started and ends both."""
+        children = Path(f"/proc/{cls.daemon.pid}/task/{cls.daemon.pid}/children").read_text()
+        return int(children)
+
+    @classmethod
     def tearDownClass(cls) -> None:
         cls.daemon.terminate()
         status = cls.daemon.wait(WATCHDOG_SECONDS)

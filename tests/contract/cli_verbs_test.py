@@ -101,17 +101,18 @@ class ListingTest(CliTest):
         status = self.json("status")
         self.assertLessEqual({"pid", "version", "queues", "socket", "sessions", "uptime_ns"},
                              set(status))
-        self.assertEqual(status["pid"], self.daemon.pid)
+        self.assertEqual(status["pid"], self.daemon_pid())
+        self.assertEqual((status["restarts"], status["adopted"]), (0, 0))
         self.assertEqual(status["socket"], self.socket)
         self.create()
         self.assertEqual(self.json("status")["queues"], status["queues"] + 1)
-        self.assertRegex(self.shmq("status").stdout.decode(), rf"(?m)^pid +{self.daemon.pid}$")
+        self.assertRegex(self.shmq("status").stdout.decode(), rf"(?m)^pid +{status['pid']}$")
 
     def test_the_socket_may_come_from_the_environment(self) -> None:
         environment = {**os.environ, "SHMQ_SOCKET": self.socket}
         done = subprocess.run([BIN_DIR / "shmq", "status", "--json"], env=environment,
                               capture_output=True, check=True)
-        self.assertEqual(json.loads(done.stdout)["pid"], self.daemon.pid)
+        self.assertEqual(json.loads(done.stdout)["pid"], self.daemon_pid())
 
     def test_version(self) -> None:
         version = self.shmq("version").stdout

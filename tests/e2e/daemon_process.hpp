@@ -49,8 +49,7 @@ class DaemonProcess {
         const std::function<void()>& before_exec = [] {})
         : socket_(directory / "socket"), log_(directory / "log") {
         // Alone: survival_test.cpp has daemons with keepers.
-        arguments.insert(arguments.begin(),
-                         {daemon_program(), "--no-keeper", "--socket", socket_});
+        arguments.insert(arguments.begin(), {daemon_program(), "--no-keeper", "--socket", socket_});
         pid_ = start_child([&] {
             const int log = ::open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
             ::dup2(log, STDERR_FILENO);

@@ -20,8 +20,8 @@ namespace {
 
 [[noreturn]] void run_daemon(const std::string& binary, const std::string& socket,
                              const std::string& log) {
-    // It must not outlive a test that crashed. Told, not killed: this process becomes the keeper, and
-    // the daemon would start another one.
+    // It must not outlive a test that crashed. Told, not killed: this process becomes the keeper,
+    // and the daemon would start another one.
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     ::dup2(out, STDOUT_FILENO);

@@ -67,9 +67,9 @@ TEST_P(DaemonMethods, hello_is_refused_for_another_version_and_for_a_false_pidfd
 TEST_P(DaemonMethods, everything_else_needs_a_hello) {
     start();
     Client client(path_);
-    for (const auto name : {method::create, method::describe, method::list, method::remove,
-                            method::purge, method::status, method::attach, method::detach,
-                            method::reattach, method::resumed}) {
+    for (const auto name :
+         {method::create, method::describe, method::list, method::remove, method::purge,
+          method::status, method::attach, method::detach, method::reattach, method::resumed}) {
         EXPECT_EQ(client.call(name).error, error::hello_expected) << name;
     }
     EXPECT_EQ(client.call(method::get_info).error, "");
