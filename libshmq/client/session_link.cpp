@@ -109,10 +109,12 @@ Result<void> Session::Link::begin(Fd socket, Nanoseconds deadline) {
     late_.clear();
     cut_off_ = false;
     // A connection without its hello is none: the next call begins anew.
+    set_bringing_back(true);
     try {
         auto greeted = hello(deadline);
         if (greeted) greeted = bring_back(deadline);
         if (!greeted) {
+            set_bringing_back(false);
             drop();
             return greeted;
         }
@@ -121,6 +123,7 @@ Result<void> Session::Link::begin(Fd socket, Nanoseconds deadline) {
         look_at_connections();
         return greeted;
     } catch (...) {
+        set_bringing_back(false);
         drop();
         throw;
     }

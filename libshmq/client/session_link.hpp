@@ -18,6 +18,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -86,6 +87,7 @@ class Session::Link final : public Reconnecting,
         Fd ring;
         Fd pool;
     };
+    using Participant = std::pair<std::string, std::uint16_t>;  // queue and number
     struct Held {
         std::uint32_t generation = 0;
         std::shared_ptr<Carried> carried;
@@ -106,6 +108,13 @@ class Session::Link final : public Reconnecting,
     bool hung_up();
     void ring_bell() const;
     Result<void> bring_back(Nanoseconds deadline);
+    void set_bringing_back(bool now);
+    Result<void> bring_back_all(Nanoseconds deadline);
+    // False: the daemon does not take it.
+    Result<bool> bring_back_one(const Participant& who, const Held& held, Nanoseconds deadline);
+    std::optional<Participant> next_left_behind(std::set<Participant>& brought);
+    // One call of ours on a fresh connection: without an answer the connection is no good.
+    Result<Reply> ask(const Request& request, wire::Frame frame, Nanoseconds deadline);
     void hold(const std::string& queue, std::uint16_t number, Reply& reply);
     std::shared_ptr<Carried> carry(const std::string& queue, Reply& reply);
     // One call on the connection there is; without success the connection is dropped.
@@ -131,14 +140,17 @@ class Session::Link final : public Reconnecting,
     std::optional<wire::Channel> channel_;
     // Answers still owed to nobody: the queue of a late Attach, else empty.
     std::deque<std::string> late_;
-    // Participants of this session.
-    std::map<std::pair<std::string, std::uint16_t>, Held> attached_;
     std::string key_;             // given out by the last daemon
     bool resumed_ = false;        // by the Hello of this connection
     bool cut_off_ = false;        // the last Hello met a hang-up, not an answer
     bool ever_attached_ = false;  // so a successor may know of participants
+    Nanoseconds lost_at_ = 0;     // since when there is no connection; 0: there is one
+
+    // Its own lock, never held while anything is waited for: closing a handle waits for no daemon.
+    std::mutex attached_mutex_;  // guards all below
+    std::map<Participant, Held> attached_;
+    bool bringing_back_ = false;  // whoever does that also sees to what is detached meanwhile
     bool leaving_ = false;
-    Nanoseconds lost_at_ = 0;  // since when there is no connection; 0: there is one
 };
 
 }  // namespace shmq

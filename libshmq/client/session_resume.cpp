@@ -41,9 +41,13 @@ Result<Session::Link::Reply> Session::Link::call_attach(Request request) {
 }
 
 Result<void> Session::Link::call_detach(const std::string& queue, std::uint16_t number) {
+    {
+        const std::lock_guard lock(attached_mutex_);
+        if (attached_.erase({queue, number}) == 0 || bringing_back_) return {};
+    }
     const std::lock_guard lock(mutex_);
     // Without a connection nothing is sent: what a session does not bring back is detached.
-    if (attached_.erase({queue, number}) == 0 || !channel_) return {};
+    if (!channel_) return {};
     Request request{wire::method::detach, queue};
     request.parameters["participant"] = number;
     Try reply = attempt(request, deadline());
@@ -54,8 +58,11 @@ Result<void> Session::Link::call_detach(const std::string& queue, std::uint16_t 
 void Session::Link::hold(const std::string& queue, std::uint16_t number, Reply& reply) {
     Held held;
     wire::Members(reply.parameters).take("generation", held.generation);
-    held.carried = carry(queue, reply);
-    attached_[{queue, number}] = std::move(held);
+    {
+        const std::lock_guard lock(attached_mutex_);
+        held.carried = carry(queue, reply);
+        attached_[{queue, number}] = std::move(held);
+    }
     ever_attached_ = true;
     keep_connected(shared_from_this());
 }
@@ -106,40 +113,96 @@ Result<void> Session::Link::restore(Nanoseconds deadline, bool& again) {
 
 // Everything that this session still has; the daemon takes back what else it knows of it.
 Result<void> Session::Link::bring_back(Nanoseconds deadline) {
-    if (attached_.empty() && !resumed_) return {};
-    for (auto place = attached_.begin(); place != attached_.end();) {
-        const auto& [queue, number] = place->first;
-        const Held& held = place->second;
-        Request request{wire::method::reattach};
-        wire::Frame frame;
-        const auto attach_descriptor = [&](const char* member, const Fd& descriptor) {
-            if (!descriptor) return;
-            request.parameters[member] = frame.descriptors.size();
-            frame.descriptors.push_back(descriptor.duplicate());
-        };
-        bool brought = held.carried != nullptr;
-        if (brought) {
-            request.parameters["participant"] = number;
-            request.parameters["generation"] = held.generation;
-            attach_descriptor("definition", held.carried->definition);
-            attach_descriptor("ring", held.carried->ring);
-            attach_descriptor("pool", held.carried->pool);
-            Try answer = exchange(request, std::move(frame), deadline);
-            cut_off_ = !answer;
-            if (!answer) return bad_answer(asked(request), "it hung up");
-            if (!*answer && answer->condition() == Condition::timed_out) return answer->error();
-            brought = answer->ok();
+    {
+        const std::lock_guard lock(attached_mutex_);
+        if (attached_.empty() && !resumed_) {
+            bringing_back_ = false;
+            return {};
         }
-        // A queue that was removed meanwhile: its handles are told by its memory.
-        place = brought ? std::next(place) : attached_.erase(place);
     }
-    const Request request{wire::method::resumed};
-    Try answer = exchange(request, {}, deadline);
-    cut_off_ = !answer;
-    if (!answer) return bad_answer(asked(request), "it hung up");
-    if (!*answer && answer->condition() == Condition::timed_out) return answer->error();
+    return bring_back_all(deadline);
+}
+
+// True from before the Hello on, for that may wait long for its answer.
+void Session::Link::set_bringing_back(bool now) {
+    const std::lock_guard lock(attached_mutex_);
+    bringing_back_ = now;
+}
+
+Result<void> Session::Link::bring_back_all(Nanoseconds deadline) {
+    std::map<Participant, Held> all;
+    {
+        const std::lock_guard lock(attached_mutex_);
+        all = attached_;
+    }
+    std::set<Participant> brought;
+    for (const auto& [who, held] : all) {
+        auto taken = bring_back_one(who, held, deadline);
+        if (!taken) return taken.error();
+        if (*taken) {
+            brought.insert(who);
+        } else {
+            // A queue that was removed meanwhile: its handles are told by its memory.
+            const std::lock_guard lock(attached_mutex_);
+            attached_.erase(who);
+        }
+    }
+    auto resumed = ask({wire::method::resumed}, {}, deadline);
+    if (!resumed) return resumed.error();
+    while (const auto gone = next_left_behind(brought)) {
+        Request request{wire::method::detach, gone->first};
+        request.parameters["participant"] = gone->second;
+        auto detached = ask(request, {}, deadline);
+        if (!detached) return detached.error();
+    }
     ring_bell();
     return {};
+}
+
+// What was brought back, and whose handle was closed since. Once there is none, it is told by those
+// who close handles.
+std::optional<Session::Link::Participant> Session::Link::next_left_behind(
+    std::set<Participant>& brought) {
+    const std::lock_guard lock(attached_mutex_);
+    for (auto place = brought.begin(); place != brought.end(); ++place) {
+        if (attached_.contains(*place)) continue;
+        const Participant gone = *place;
+        brought.erase(place);
+        return gone;
+    }
+    bringing_back_ = false;
+    return {};
+}
+
+Result<bool> Session::Link::bring_back_one(const Participant& who, const Held& held,
+                                           Nanoseconds deadline) {
+    if (held.carried == nullptr) return false;
+    Request request{wire::method::reattach};
+    request.parameters = {{"participant", who.second}, {"generation", held.generation}};
+    wire::Frame frame;
+    const auto add = [&](const char* member, const Fd& descriptor) {
+        if (!descriptor) return;
+        request.parameters[member] = frame.descriptors.size();
+        frame.descriptors.push_back(descriptor.duplicate());
+    };
+    add("definition", held.carried->definition);
+    add("ring", held.carried->ring);
+    add("pool", held.carried->pool);
+    auto answer = ask(request, std::move(frame), deadline);
+    if (!answer) return answer.error();
+    return answer->parameters.contains("name");
+}
+
+// An answer that is an error comes back as one without parameters: what it means is the caller's.
+Result<Session::Link::Reply> Session::Link::ask(const Request& request, wire::Frame frame,
+                                                Nanoseconds deadline) {
+    Try answer = exchange(request, std::move(frame), deadline);
+    cut_off_ = !answer;
+    if (!answer) return bad_answer(asked(request), "it hung up");
+    if (*answer) return std::move(**answer);
+    const bool late = answer->condition() == Condition::timed_out;
+    if (late || !channel_) return answer->error();
+    return Reply{};
 }
 
 // What was rung while nobody listened, or between two bells, is rung again.
@@ -164,6 +227,7 @@ bool Session::Link::reconnect() noexcept {
                if (finished_) return {};
                bool again = false;
                auto restored = restore(deadline_after(monotonic_now(), try_time_ns), again);
+               const std::lock_guard also(attached_mutex_);
                if (restored && leaving_) {
                    finished_ = true;
                    drop();
@@ -174,13 +238,15 @@ bool Session::Link::reconnect() noexcept {
 }
 
 void Session::Link::leave() {
+    {
+        const std::lock_guard lock(attached_mutex_);
+        leaving_ = true;
+        attached_.clear();
+        if (bringing_back_) return;
+    }
     const std::lock_guard lock(mutex_);
-    leaving_ = true;
-    // Nothing is owed to a daemon that is there; and one that never gave out a number to us, or
-    // never comes back, needs nothing of us.
-    const bool owes = !channel_ && ever_attached_;
-    attached_.clear();
-    if (!owes) {
+    // Nothing is owed to a daemon that is there, or that never gave out a number to us.
+    if (channel_ || !ever_attached_) {
         finished_ = true;
         drop();
     }
