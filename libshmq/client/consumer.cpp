@@ -29,7 +29,7 @@ ConsumerCore::ConsumerCore(std::shared_ptr<Session> session, std::string_view na
                            Attachment attachment, bool fence)
     : HandleCore(std::move(session), name, attachment),
       side_(view(), number_, attachment.in_flight, fence),
-      waiting_(segment_->header().items, segment_->geometry().has(shm::exclusive_producer),
+      waiting_(segment_->header().items, false, segment_->geometry().has(shm::exclusive_producer),
                static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns)),
       walks_cheaply_(segment_->geometry().shape.capacity <= cheap_walk_cells) {}
 
@@ -62,10 +62,13 @@ Result<void> ConsumerCore::wait_for(shm::Delivery& delivery, Nanoseconds deadlin
         return {};
     }
     if (status == shm::ReceiveStatus::empty) {
-        const Waited waited = waiting_.until(deadline, [&](bool thorough) {
-            status = side_.try_receive(delivery, thorough);
-            return status != shm::ReceiveStatus::empty;
-        });
+        const Waited waited = waiting_.until(
+            deadline,
+            [&](bool thorough) {
+                status = side_.try_receive(delivery, thorough);
+                return status != shm::ReceiveStatus::empty;
+            },
+            [&] { return side_.many_ready(); });
         if (waiting_.slept()) {
             shm::bump(side_.record().sleeps);
             side_.pass_wake_on();
@@ -79,13 +82,8 @@ Result<void> ConsumerCore::wait_for(shm::Delivery& delivery, Nanoseconds deadlin
 }
 
 Result<Message> ConsumerCore::receive(Nanoseconds deadline) noexcept {
-    if (unusable()) [[unlikely]]
-        return why_unusable();
+    if (unusable()) return why_unusable();
     shm::Delivery delivery;
-    if (side_.try_receive(delivery) == shm::ReceiveStatus::received) [[likely]] {
-        waiting_.went_through();
-        return Result<Message>(std::in_place, this, delivery);
-    }
     auto received = wait_for(delivery, deadline);
     if (!received) return received.error();
     return Result<Message>(std::in_place, this, delivery);
@@ -96,9 +94,8 @@ Result<std::optional<Message>> ConsumerCore::try_receive() noexcept {
         return why_unusable();
     shm::Delivery delivery;
     const auto status = side_.try_receive(delivery);
-    if (status == shm::ReceiveStatus::received) [[likely]] {
+    if (status == shm::ReceiveStatus::received) [[likely]]
         return Result<std::optional<Message>>(std::in_place, Message(this, delivery));
-    }
     ring_if_needed();
     if (status == shm::ReceiveStatus::empty) return std::optional<Message>();
     return why_not(status);
@@ -158,13 +155,16 @@ Result<std::size_t> ConsumerCore::ack_through(Message& last) noexcept {
 }
 
 Result<void> ConsumerCore::ack(Message& message) noexcept {
-    if (unusable()) [[unlikely]]
-        return end_unusable(message);
-    const auto status = side_.ack({message.sequence_, {message.word_}},
-                                  shm::BlockHandle{message.block_, message.generation_});
+    if (unusable()) return end_unusable(message);
+    const shm::Delivery delivery = delivery_of(message);
+    const auto status = side_.ack(delivery);
     let_go(message);
-    if (status == shm::HoldStatus::stale) [[unlikely]]
-        return Condition::stale;
+    if (status == shm::HoldStatus::stale) return Condition::stale;
+    return {};
+}
+
+Result<void> ConsumerCore::wake_producer() noexcept {
+    side_.wake_space();
     return {};
 }
 
@@ -231,20 +231,6 @@ void ConsumerCore::ring_if_needed() noexcept {
 
 // ---- Messages ----------------------------------------------------------------------------------
 
-Message::Message(ConsumerCore* core, const shm::Delivery& delivery) noexcept
-    : core_(core),
-      data_(delivery.data),
-      sequence_(delivery.lease.sequence),
-      timestamp_(delivery.timestamp),
-      word_(delivery.lease.word.raw),
-      size_(delivery.length),
-      deliveries_(static_cast<std::uint16_t>(delivery.deliveries)),
-      failures_(static_cast<std::uint16_t>(delivery.failures)),
-      block_(delivery.block.block),
-      generation_(delivery.block.generation) {
-    core->hold();
-}
-
 Message& Message::operator=(Message&& other) noexcept {
     if (this != &other) {
         if (core_ != nullptr) drop();
@@ -258,8 +244,14 @@ void Message::drop() noexcept {
 }
 
 Result<void> Message::ack() noexcept {
-    if (core_ == nullptr) return Condition::stale;
-    return core_->ack(*this);
+    ConsumerCore* core = core_;
+    if (core == nullptr) [[unlikely]]
+        return Condition::stale;
+    if (!core->ack_at_once(*this)) [[unlikely]]
+        return core->ack(*this);
+    if (core->producers_wait()) [[unlikely]]
+        return core->wake_producer();
+    return {};
 }
 
 Result<void> Message::nack() noexcept {
@@ -298,13 +290,15 @@ Consumer& Consumer::operator=(Consumer&& other) noexcept = default;
 Consumer::~Consumer() = default;
 
 Result<Message> Consumer::receive() noexcept {
-    if (!core_) return Condition::closed;
-    return core_->receive(no_deadline);
+    if (!core_) [[unlikely]]
+        return Condition::closed;
+    return core_->receive_at_once([](ConsumerCore& core) { return core.receive(no_deadline); });
 }
 
 Result<Message> Consumer::receive_until(Deadline deadline) noexcept {
     if (!core_) return Condition::closed;
-    return core_->receive(to_deadline(deadline));
+    return core_->receive_at_once(
+        [deadline](ConsumerCore& core) { return core.receive(to_deadline(deadline)); });
 }
 
 Result<std::optional<Message>> Consumer::try_receive() noexcept {

@@ -19,6 +19,7 @@
 
 #include "client/fork_guard.hpp"
 #include "client/session.hpp"
+#include "client/stream_clock.hpp"
 #include "client/waiting.hpp"
 #include "shm/queue.hpp"
 #include "shm/segment.hpp"
@@ -36,6 +37,7 @@ class HandleCore {
     void hold() noexcept { ++holders_; }
     // True if that was the last holder: delete the core.
     bool release() noexcept { return --holders_ == 0; }
+    bool last_holder() const noexcept { return holders_ == 1; }
 
   protected:
     HandleCore(std::shared_ptr<Session> session, std::string_view name, Attachment& attachment);
@@ -68,17 +70,22 @@ class ProducerCore final : public HandleCore {
                                       std::string_view name) noexcept;
     void close() noexcept;  // by the handle
 
-    // What nearly every send is: small, and there is room. False: nothing happened, call `send`.
-    bool send_at_once(std::span<const std::byte> payload) noexcept {
+    // What nearly every send is: small, one of a stream, and there is room. False: nothing
+    // happened, call `send`.
+    [[gnu::always_inline]] bool send_at_once(std::span<const std::byte> payload) noexcept {
         if (unusable() || payload.size() > inline_most_) [[unlikely]]
             return false;
-        if (side_.try_send(payload.data(), payload.size(), timestamp()) != shm::SendStatus::sent)
-            [[unlikely]] {
+        const std::uint64_t now = clock_.now_at_once();
+        if (now == 0 || exact_timestamps_) [[unlikely]]
             return false;
-        }
+        if (!side_.send_at_once(payload.data(), payload.size(), now)) [[unlikely]]
+            return false;
         waiting_.went_through();
         return true;
     }
+    // After send_at_once: whether a receiver has to be woken.
+    bool receivers_wait() const noexcept { return side_.receivers_wait(); }
+    Result<void> wake_receiver() noexcept;
     // deadline 0: never sleep.
     Result<void> send(std::span<const std::byte> payload, Nanoseconds deadline) noexcept;
     Result<std::size_t> send_batch(std::span<const std::span<const std::byte>> payloads,
@@ -96,7 +103,11 @@ class ProducerCore final : public HandleCore {
     ProducerCore(std::shared_ptr<Session> session, std::string_view name, Attachment attachment,
                  bool fence);
 
-    std::uint64_t timestamp() const noexcept;
+    std::uint64_t timestamp() noexcept {
+        if (exact_timestamps_) [[unlikely]]
+            return static_cast<std::uint64_t>(monotonic_now());
+        return clock_.now();
+    }
     Result<void> send_one(std::span<const std::byte> payload, Nanoseconds deadline,
                           std::uint64_t now, bool wake_now) noexcept;
     Result<shm::BlockHandle> allocate(std::size_t size, Nanoseconds deadline) noexcept;
@@ -109,6 +120,7 @@ class ProducerCore final : public HandleCore {
 
     shm::SendSide side_;
     Waiting waiting_;
+    StreamClock clock_;
     std::uint32_t inline_bytes_;
     std::uint64_t inline_most_;  // bytes of the largest message that travels in a slot
     bool rejects_;
@@ -121,6 +133,15 @@ class ConsumerCore final : public HandleCore {
                                       const ConsumerOptions& options) noexcept;
     void close() noexcept;  // by the handle
 
+    // What nearly every receive is; `slowly(core)` where it is not.
+    template <typename Slowly>
+    [[gnu::always_inline]] Result<Message> receive_at_once(Slowly slowly) noexcept {
+        shm::Delivery delivery;
+        if (unusable() || !side_.receive_at_once(delivery)) [[unlikely]]
+            return slowly(*this);
+        waiting_.went_through();
+        return Result<Message>(std::in_place, this, delivery);
+    }
     Result<Message> receive(Nanoseconds deadline) noexcept;
     Result<std::optional<Message>> try_receive() noexcept;
     Result<std::size_t> receive_batch(std::vector<Message>& into, std::size_t most,
@@ -128,6 +149,21 @@ class ConsumerCore final : public HandleCore {
     std::size_t ack(std::span<Message> messages) noexcept;
     Result<std::size_t> ack_through(Message& last) noexcept;
 
+    // What nearly every ack is. False: nothing happened, call `ack`.
+    [[gnu::always_inline]] bool ack_at_once(Message& message) noexcept {
+        if (unusable() || message.block_ != shm::BlockHandle::no_block || last_holder())
+            [[unlikely]] {
+            return false;
+        }
+        if (!side_.ack_at_once({message.sequence_, {message.word_}})) [[unlikely]]
+            return false;
+        message.core_ = nullptr;
+        release();  // not the last
+        return true;
+    }
+    // After ack_at_once: whether a producer has to be woken.
+    bool producers_wait() const noexcept { return side_.producers_wait(); }
+    Result<void> wake_producer() noexcept;
     Result<void> ack(Message& message) noexcept;
     enum class Verb { nack, reject };
     Result<void> end(Message& message, Verb verb) noexcept;
@@ -158,6 +194,20 @@ class ConsumerCore final : public HandleCore {
     Waiting waiting_;
     bool walks_cheaply_;  // the returned map is small enough to walk before every sleep
 };
+
+inline Message::Message(ConsumerCore* core, const shm::Delivery& delivery) noexcept
+    : core_(core),
+      data_(delivery.data),
+      sequence_(delivery.lease.sequence),
+      timestamp_(delivery.timestamp),
+      word_(delivery.lease.word.raw),
+      size_(delivery.length),
+      deliveries_(static_cast<std::uint16_t>(delivery.deliveries)),
+      failures_(static_cast<std::uint16_t>(delivery.failures)),
+      block_(delivery.block.block),
+      generation_(delivery.block.generation) {
+    core->hold();
+}
 
 // Deadlines of the public API are on the steady clock, which is ours.
 inline Nanoseconds to_deadline(std::chrono::steady_clock::time_point time) noexcept {

@@ -25,7 +25,7 @@ ProducerCore::ProducerCore(std::shared_ptr<Session> session, std::string_view na
                            Attachment attachment, bool fence)
     : HandleCore(std::move(session), name, attachment),
       side_(view(), number_, fence),
-      waiting_(segment_->header().space, segment_->geometry().has(shm::exclusive_consumer),
+      waiting_(segment_->header().space, true, segment_->geometry().has(shm::exclusive_consumer),
                static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns)),
       inline_bytes_(segment_->geometry().inline_bytes),
       inline_most_(std::min<std::uint64_t>(inline_bytes_, max_message())),
@@ -39,10 +39,6 @@ void ProducerCore::close() noexcept {
     if (release()) delete this;
 }
 
-std::uint64_t ProducerCore::timestamp() const noexcept {
-    return static_cast<std::uint64_t>(exact_timestamps_ ? monotonic_now() : monotonic_coarse_now());
-}
-
 template <typename Attempt>
 Result<void> ProducerCore::until_sent(Nanoseconds deadline, Attempt attempt) noexcept {
     shm::SendStatus status = attempt();
@@ -52,10 +48,13 @@ Result<void> ProducerCore::until_sent(Nanoseconds deadline, Attempt attempt) noe
     }
     if (status == shm::SendStatus::full && (rejects_ || deadline == 0)) return Condition::full;
     if (status == shm::SendStatus::full) {
-        const Waited waited = waiting_.until(deadline, [&](bool) {
-            status = attempt();
-            return status != shm::SendStatus::full;
-        });
+        const Waited waited = waiting_.until(
+            deadline,
+            [&](bool) {
+                status = attempt();
+                return status != shm::SendStatus::full;
+            },
+            [&] { return side_.room_for_many(); });
         if (waiting_.slept()) {
             shm::bump(side_.record().sleeps);
             // One wake-up may have stood for two free slots.
@@ -72,6 +71,11 @@ Result<void> ProducerCore::send(std::span<const std::byte> payload, Nanoseconds 
     if (unusable()) [[unlikely]]
         return why_unusable();
     return send_one(payload, deadline, timestamp(), true);
+}
+
+Result<void> ProducerCore::wake_receiver() noexcept {
+    side_.wake_receivers(1);
+    return {};
 }
 
 Result<void> ProducerCore::send_one(std::span<const std::byte> payload, Nanoseconds deadline,
@@ -231,10 +235,13 @@ Producer& Producer::operator=(Producer&& other) noexcept = default;
 Producer::~Producer() = default;
 
 Result<void> Producer::send(std::span<const std::byte> payload) noexcept {
-    if (!core_) return Condition::closed;
-    if (core_->send_at_once(payload)) [[likely]]
-        return {};
-    return core_->send(payload, no_deadline);
+    if (!core_) [[unlikely]]
+        return Condition::closed;
+    if (!core_->send_at_once(payload)) [[unlikely]]
+        return core_->send(payload, no_deadline);
+    if (core_->receivers_wait()) [[unlikely]]
+        return core_->wake_receiver();
+    return {};
 }
 
 Result<void> Producer::send_until(std::span<const std::byte> payload, Deadline deadline) noexcept {
@@ -243,10 +250,13 @@ Result<void> Producer::send_until(std::span<const std::byte> payload, Deadline d
 }
 
 Result<void> Producer::try_send(std::span<const std::byte> payload) noexcept {
-    if (!core_) return Condition::closed;
-    if (core_->send_at_once(payload)) [[likely]]
-        return {};
-    return core_->send(payload, 0);
+    if (!core_) [[unlikely]]
+        return Condition::closed;
+    if (!core_->send_at_once(payload)) [[unlikely]]
+        return core_->send(payload, 0);
+    if (core_->receivers_wait()) [[unlikely]]
+        return core_->wake_receiver();
+    return {};
 }
 
 Result<Loan> Producer::loan(std::size_t size) noexcept {

@@ -15,14 +15,18 @@ unsigned first_spins() {
 
 }  // namespace
 
-Waiting::Waiting(shm::WaitPoint& point, bool plain_wakers, Nanoseconds look_again) noexcept
+Waiting::Waiting(shm::WaitPoint& point, bool for_room, bool plain_wakers,
+                 Nanoseconds look_again) noexcept
     : point_(&point),
+      for_room_(for_room),
       plain_wakers_(plain_wakers),
       look_again_(look_again),
       spins_(first_spins()),
       waits_before_try_(waits_before_try_least) {}
 
-void Waiting::let_them_run_ahead() noexcept {
+bool Waiting::stands_back() noexcept {
+    if (spins_ == 0) return false;  // one processor: the other cannot run meanwhile
+    if (for_room_) return true;
     const bool streamed = streak_ >= streak_long;
     streak_ = 0;
     if (tried_) {
@@ -30,10 +34,9 @@ void Waiting::let_them_run_ahead() noexcept {
                                      : std::min(2 * waits_before_try_, waits_before_try_most);
     }
     tried_ = !streamed && ++waits_ >= waits_before_try_;
-    if (!streamed && !tried_) return;
+    if (!streamed && !tried_) return false;
     waits_ = 0;
-    for (unsigned breath = 0; breath < run_ahead_breaths; ++breath)
-        shm::cpu_relax();
+    return true;
 }
 
 Nanoseconds Waiting::sleep_end(Nanoseconds now, Nanoseconds deadline) const noexcept {

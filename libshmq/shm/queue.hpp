@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "shm/block_pool.hpp"
 #include "shm/geometry.hpp"
@@ -67,6 +68,10 @@ class SendSide {
     // `wake_now` false: the caller makes up for it with wake_receivers().
     SendStatus try_send(const std::byte* data, std::size_t length, std::uint64_t timestamp,
                         bool wake_now = true);
+    // The same where all is as it nearly always is: at most at_once_bytes, the next slot free.
+    // Wakes nobody: that is for the caller, receivers_wait() tells. False: nothing happened.
+    bool send_at_once(const std::byte* data, std::size_t length, std::uint64_t timestamp);
+    bool receivers_wait() const { return anybody_waits(view_.header->items); }
     // A block to write a payload into. Invalid: none is free (drop-oldest has dropped what it
     // could). REQUIRES: inline_bytes < bytes <= max_message.
     BlockHandle allocate(std::uint64_t bytes);
@@ -83,6 +88,10 @@ class SendSide {
             bump(record_->wakes);
     }
     void wake_space();
+    // A guess by one slot further on: whether a run of them is free.
+    bool room_for_many() const {
+        return view_.ring.free_at(cursor_.next + view_.ring.run_length(512));
+    }
 
     QueueView& view() { return view_; }
     ParticipantRecord& record() { return *record_; }
@@ -93,7 +102,8 @@ class SendSide {
     SendStatus place(std::size_t length, std::uint64_t timestamp, bool wake_now, Fill fill,
                      std::uint64_t& position);
     template <typename Fill>
-    void fill_slot(std::uint64_t position, std::size_t length, std::uint64_t timestamp, Fill fill);
+    bool fill_and_publish(std::uint64_t position, std::size_t length, std::uint64_t timestamp,
+                          Fill fill);
     bool make_room();
 
     QueueView view_;
@@ -131,12 +141,23 @@ class ReceiveSide {
     // Returned messages first, then the oldest ready one. `thorough`: walk the whole returned map
     // if nothing else is there; ask for it before sleeping.
     ReceiveStatus try_receive(Delivery& delivery, bool thorough = false);
+    // The same where all is as it nearly always is: nothing asks for attention, the next message is
+    // ready, its payload in its slot. False: nothing happened.
+    bool receive_at_once(Delivery& delivery);
+    // A guess by one slot further on: whether a run of them is ready.
+    bool many_ready() const {
+        return view_.ring.ready_at(cursor_.next + view_.ring.run_length(64));
+    }
 
     // Each ends the delivery. stale: it had ended before.
     HoldStatus ack(const Delivery& delivery, bool wake_now = true) {
         return ack(delivery.lease, delivery.block, wake_now);
     }
     HoldStatus ack(const Lease& lease, BlockHandle block, bool wake_now = true);
+    // The same for a message without a block that no producer has passed over. Wakes nobody: that
+    // is for the caller, producers_wait() tells. False: nothing happened.
+    bool ack_at_once(Lease lease);
+    bool producers_wait() const { return anybody_waits(view_.header->space); }
     HoldStatus nack(Delivery& delivery);
     // Leaves the message to the supervisor. `supervisor_needed` afterwards: ring the doorbell.
     HoldStatus reject(Delivery& delivery, NoteKind why = NoteKind::rejected);
@@ -156,8 +177,8 @@ class ReceiveSide {
 
     void wake_space() {
         if (exclusive_) fence_if_asked(view_.header->space, fence_);
-        if (wake(view_.header->space, view_.space_wakes())) [[unlikely]]
-            bump(record_->wakes);
+        if (anybody_waits(view_.header->space)) [[unlikely]]
+            wake_space_sleepers();
     }
     // After a sleep: passes the wake-up on if there is more than we took.
     void pass_wake_on();
@@ -176,19 +197,33 @@ class ReceiveSide {
     ParticipantRecord& record() { return *record_; }
 
   private:
+    // A consumer that finds nothing announced in the returned map still walks on in it after so
+    // many takes: a returner may have been stopped before it could announce its return.
+    static constexpr std::uint32_t takes_between_looks = 1024;
+    // An exclusive consumer stores the head hint when it has moved this far.
+    static constexpr std::uint64_t head_interval = 64;
+
+    ReceiveStatus look_and_take(Delivery& delivery, bool thorough);
     bool receive_returned(Delivery& delivery);
     bool receive_found(Delivery& delivery);
-    bool open(Delivery& delivery, bool first);
-    bool locate_payload(Delivery& delivery);
+    bool open(Delivery& delivery);
+    void opened(Delivery& delivery, SlotHeader& slot, std::uint32_t length);
     void free_for_purge();
-    void ended(bool was_marked);
+    void acked(const Lease& lease);
+    void ended(bool was_marked) {
+        --in_flight_;
+        if (was_marked) --leased_;
+        record_->in_flight.store(in_flight_, memory_order_relaxed);
+    }
     void advance_base();
     bool ack_read_at(std::uint64_t position);
+    void wake_space_sleepers();
 
     QueueView view_;
     ParticipantRecord* record_;
     std::uint16_t number_;
     std::uint32_t in_flight_cap_;
+    std::uint32_t inline_bytes_;
     bool exclusive_;
     bool fence_;
     bool supervisor_needed_ = false;
@@ -200,7 +235,7 @@ class ReceiveSide {
     std::uint64_t leased_ = 0;  // of in_flight_, those with a mark in the ring
     std::uint64_t base_ = 0;    // exclusive: no message of ours is unread or unacked before it
     std::uint64_t stored_head_ = 0;
-    std::uint32_t takes_ = 0;
+    std::uint32_t takes_left_ = 0;  // until we look at the returned map unasked
 };
 
 // ---- Templates ---------------------------------------------------------------------------------
@@ -241,3 +276,5 @@ bool QueueView::set_cell(std::uint64_t sequence, std::uint8_t tag, Held held) {
 }
 
 }  // namespace shmq::shm
+
+#include "shm/at_once.hpp"

@@ -4,15 +4,10 @@
 namespace shmq::shm {
 namespace {
 
-// A returner may have been stopped before it could announce its return. So a consumer also walks on
-// in the returned map where nothing was announced: a few cells at each empty look, more of them
-// after so many takes.
-constexpr std::uint32_t takes_between_looks = 1024;
+// How far a consumer walks on in the returned map where nothing was announced: a few cells at each
+// empty look, more of them after so many takes.
 constexpr std::uint64_t cells_after_takes = 512;
 constexpr std::uint64_t cells_when_empty = 16;
-
-// An exclusive consumer stores the head hint when it has moved this far.
-constexpr std::uint64_t head_interval = 64;
 
 }  // namespace
 
@@ -22,6 +17,7 @@ ReceiveSide::ReceiveSide(const QueueView& view, std::uint16_t number, std::uint3
       record_(&view.participants[number]),
       number_(number),
       in_flight_cap_(in_flight_cap),
+      inline_bytes_(view.geometry->inline_bytes),
       exclusive_(view.geometry->has(exclusive_consumer)),
       fence_(fence),
       seen_returns_(view.map.returns() - 1),  // look once at the start
@@ -30,14 +26,16 @@ ReceiveSide::ReceiveSide(const QueueView& view, std::uint16_t number, std::uint3
     base_ = stored_head_ = cursor_.next;
 }
 
-std::uint32_t ReceiveSide::in_flight_limit() const {
-    const std::uint32_t share = view_.header->in_flight_cap.load(memory_order_relaxed);
-    return share < in_flight_cap_ ? share : in_flight_cap_;
-}
-
 // ---- Receiving ---------------------------------------------------------------------------------
 
 ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
+    if (receive_at_once(delivery)) return ReceiveStatus::received;
+    const ReceiveStatus status = look_and_take(delivery, thorough);
+    if (finds_.pending()) takes_left_ = 0;
+    return status;
+}
+
+ReceiveStatus ReceiveSide::look_and_take(Delivery& delivery, bool thorough) {
     if (closed()) [[unlikely]]
         return ReceiveStatus::closed;
     if (in_flight_ >= in_flight_limit()) [[unlikely]]
@@ -46,17 +44,15 @@ ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
         [[unlikely]] {
         free_for_purge();
     }
-    const bool look =
-        view_.map.returns() != seen_returns_ || finds_.pending() || ++takes_ == takes_between_looks;
+    const bool look = view_.map.returns() != seen_returns_ || finds_.pending() || takes_left_ == 0;
     if (look && receive_returned(delivery)) [[unlikely]]
         return ReceiveStatus::received;
     for (;;) {
         const TakeStatus status = exclusive_ ? view_.ring.read(cursor_, delivery.lease)
                                              : view_.ring.take(cursor_, number_, delivery.lease);
         if (status == TakeStatus::taken) {
-            view_.ring.prefetch_beyond(delivery.lease.sequence);
             if (exclusive_) record_->read_position.store(cursor_.next, memory_order_relaxed);
-            if (open(delivery, true)) return ReceiveStatus::received;
+            if (open(delivery)) return ReceiveStatus::received;
             continue;
         }
         if (thorough) {
@@ -70,7 +66,7 @@ ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
 
 // Looks where returned messages are announced, and now and then where they are not.
 bool ReceiveSide::receive_returned(Delivery& delivery) {
-    takes_ = 0;
+    takes_left_ = takes_between_looks;
     const std::uint64_t returns = view_.map.returns();
     if (returns != seen_returns_) {
         seen_returns_ = returns;
@@ -93,72 +89,58 @@ bool ReceiveSide::receive_found(Delivery& delivery) {
             continue;  // another was faster
         }
         view_.map.replace(find->index, find->cell, cleared_cell(find->cell));
-        if (open(delivery, false)) return true;
+        if (!open(delivery)) continue;
+        const Attempts attempts = view_.attempts_of(delivery.lease.sequence);
+        delivery.deliveries = attempts.deliveries + 1;
+        delivery.failures = attempts.failures;
+        bump(record_->redelivered);
+        return true;
     }
     return false;
 }
 
 // Reads the header of a slot now ours. False: its content makes no sense; the supervisor has it.
-inline bool ReceiveSide::open(Delivery& delivery, bool first) {
-    const std::uint64_t sequence = delivery.lease.sequence;
-    delivery.timestamp = view_.ring.slot(sequence).timestamp.load(memory_order_relaxed);
-    delivery.deliveries = 1;
-    delivery.failures = 0;
-    if (!first) {
-        const Attempts attempts = view_.attempts_of(sequence);
-        delivery.deliveries = attempts.deliveries + 1;
-        delivery.failures = attempts.failures;
-        bump(record_->redelivered);
-    }
-    ++in_flight_;
-    if (!delivery.unmarked()) ++leased_;
-    if (!locate_payload(delivery)) [[unlikely]] {
-        reject(delivery, NoteKind::damaged);
-        return false;
-    }
-    record_->in_flight.store(in_flight_, memory_order_relaxed);
-    bump(record_->delivered);
-    bump(record_->delivered_bytes, delivery.length);
-    return true;
-}
-
 // The slot's bytes are a peer's: they are believed as far as they stay inside the pool.
-inline bool ReceiveSide::locate_payload(Delivery& delivery) {
+bool ReceiveSide::open(Delivery& delivery) {
     const std::uint64_t sequence = delivery.lease.sequence;
-    delivery.length = view_.length_at(sequence);
-    if (delivery.length <= view_.geometry->inline_bytes) [[likely]] {
-        delivery.data = view_.ring.payload(sequence);
-        delivery.block = {};
+    SlotHeader& slot = view_.ring.slot(sequence);
+    const std::uint32_t length = view_.length_at(sequence);
+    if (length <= inline_bytes_) {
+        opened(delivery, slot, length);
         return true;
     }
-    delivery.block = view_.block_at(sequence);
-    delivery.data = view_.pool.data(delivery.block);
-    return delivery.data != nullptr &&
-           delivery.length <= view_.pool.block_bytes(delivery.block.block);
+    const BlockHandle block = view_.block_at(sequence);
+    const std::byte* data = view_.pool.data(block);
+    if (data != nullptr && length <= view_.pool.block_bytes(block.block)) {
+        opened(delivery, slot, length);
+        delivery.block = block;
+        delivery.data = data;
+        return true;
+    }
+    ++in_flight_;  // until it is rejected
+    if (!delivery.unmarked()) ++leased_;
+    reject(delivery, NoteKind::damaged);
+    return false;
 }
 
 // ---- Ending a delivery -------------------------------------------------------------------------
 
-void ReceiveSide::ended(bool was_marked) {
-    --in_flight_;
-    if (was_marked) --leased_;
-    record_->in_flight.store(in_flight_, memory_order_relaxed);
-}
-
 HoldStatus ReceiveSide::ack(const Lease& lease, BlockHandle block, bool wake_now) {
-    const bool unmarked = lease.unmarked();
-    const HoldStatus status = unmarked ? view_.ring.ack_read(lease) : view_.ring.ack(lease);
-    if (status == HoldStatus::stale) [[unlikely]] {
-        bump(record_->stale);
-        if (!unmarked) ended(true);  // an unmarked one went with ack_through, which counted it
-        return status;
+    if (!ack_at_once(lease)) {
+        if (lease.unmarked()) {  // it went with ack_through, which counted it
+            bump(record_->stale);
+            return HoldStatus::stale;
+        }
+        if (view_.ring.ack_moved(lease) == HoldStatus::stale) {
+            bump(record_->stale);
+            ended(true);
+            return HoldStatus::stale;
+        }
+        acked(lease);
     }
     if (block.valid()) view_.pool.free(block);
-    ended(!unmarked);
-    bump(record_->acked);
-    if (unmarked && lease.sequence == base_) advance_base();
     if (wake_now) wake_space();
-    return status;
+    return HoldStatus::done;
 }
 
 HoldStatus ReceiveSide::nack(Delivery& delivery) {
@@ -283,18 +265,6 @@ std::size_t ReceiveSide::ack_through(std::uint64_t sequence) {
     return acked;
 }
 
-// Moves past what is acked, and tells others now and then.
-inline void ReceiveSide::advance_base() {
-    while (after(cursor_.next, base_) &&
-           view_.ring.word_at(base_) != SlotWord::ready(view_.ring.lap_of(base_))) {
-        ++base_;
-    }
-    if (base_ - stored_head_ >= head_interval) {
-        view_.header->head.store(base_, memory_order_relaxed);
-        stored_head_ = base_;
-    }
-}
-
 // A purge is a position up to which the holder of the role frees what it has not read.
 void ReceiveSide::free_for_purge() {
     seen_purges_ = view_.header->purge_requests.load(memory_order_acquire);
@@ -334,6 +304,10 @@ void ReceiveSide::give_everything_back() {
 }
 
 // ---- Waking ------------------------------------------------------------------------------------
+
+void ReceiveSide::wake_space_sleepers() {
+    if (wake_waiters(view_.header->space, view_.space_wakes())) bump(record_->wakes);
+}
 
 void ReceiveSide::pass_wake_on() {
     if (!anybody_waits(view_.header->items)) return;

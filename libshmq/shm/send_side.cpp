@@ -19,6 +19,10 @@ SendSide::SendSide(const QueueView& view, std::uint16_t number, bool fence)
 
 SendStatus SendSide::try_send(const std::byte* data, std::size_t length, std::uint64_t timestamp,
                               bool wake_now) {
+    if (send_at_once(data, length, timestamp)) [[likely]] {
+        if (wake_now) wake_receivers(1);
+        return SendStatus::sent;
+    }
     std::uint64_t position = 0;
     return place(
         length, timestamp, wake_now,
@@ -73,35 +77,10 @@ SendStatus SendSide::place(std::size_t length, std::uint64_t timestamp, bool wak
             bump(record_->full);
             return SendStatus::full;
         }
-        view_.ring.prefetch_beyond(position);
-        fill_slot(position, length, timestamp, fill);
-        if (exclusive_) {
-            view_.ring.publish_exclusive(position);
-            cursor_.next = position + 1;
-            if ((position & 63) == 63) {
-                view_.header->tail.store(position + 1, memory_order_relaxed);
-            }
-            fence_if_asked(view_.header->items, fence_);
-            break;
-        }
-        if (view_.ring.publish(position, number_)) break;
-        bump(record_->resent);  // skipped: behind the messages that went past us
+        if (fill_and_publish(position, length, timestamp, fill)) break;
     }
-    bump(record_->sent);
-    bump(record_->sent_bytes, length);
     if (wake_now) wake_receivers(1);
     return SendStatus::sent;
-}
-
-template <typename Fill>
-void SendSide::fill_slot(std::uint64_t position, std::size_t length, std::uint64_t timestamp,
-                         Fill fill) {
-    SlotHeader& slot = view_.ring.slot(position);
-    slot.sequence.store(position, memory_order_relaxed);
-    slot.length.store(static_cast<std::uint32_t>(length), memory_order_relaxed);
-    slot.flags.store(0, memory_order_relaxed);
-    slot.timestamp.store(timestamp, memory_order_relaxed);
-    fill(view_.ring.payload(position));
 }
 
 // Drops the oldest ready message: by lease, so that a kill before the free returns it, and noted,

@@ -30,6 +30,7 @@
 // has that argument. `head` and `tail` are hints, relaxed: a stale one costs steps, nothing else.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -60,6 +61,10 @@ enum class ClaimStatus { claimed, full };
 enum class TakeStatus { taken, empty };
 enum class HoldStatus { done, stale };
 
+inline std::byte* payload_of(SlotHeader& slot) {
+    return reinterpret_cast<std::byte*>(&slot) + sizeof(SlotHeader);
+}
+
 class SlotRing {
   public:
     SlotRing() = default;
@@ -82,9 +87,7 @@ class SlotRing {
     void prefetch_beyond(std::uint64_t position) const {
         prefetch_for_write(&slot(position + prefetch_slots));
     }
-    std::byte* payload(std::uint64_t position) const {
-        return reinterpret_cast<std::byte*>(&slot(position)) + sizeof(SlotHeader);
-    }
+    std::byte* payload(std::uint64_t position) const { return payload_of(slot(position)); }
 
     // ---- Producers ----
     // Finds the next free position, passing over occupied slots, and leaves it unclaimed: enough
@@ -92,9 +95,12 @@ class SlotRing {
     // message of the last lap, or no slot is free at all.
     ClaimStatus find_free(Cursor& cursor, std::uint64_t& position) {
         position = cursor.next;
-        if (word_at(position) == SlotWord::free(lap_of(position))) [[likely]]
+        if (free_at(position)) [[likely]]
             return ClaimStatus::claimed;
         return search_free(cursor, position);
+    }
+    bool free_at(std::uint64_t position) const {
+        return word_at(position) == SlotWord::free(lap_of(position));
     }
     // The same, then free -> writing(owner) by CAS.
     ClaimStatus claim(Cursor& cursor, std::uint16_t owner, std::uint64_t& position) {
@@ -102,6 +108,26 @@ class SlotRing {
         if (claim_at(cursor, owner, position)) [[likely]]
             return ClaimStatus::claimed;
         return search_and_claim(cursor, owner, position);
+    }
+    bool ready_at(std::uint64_t position) const {
+        return word_at(position) == SlotWord::ready(lap_of(position));
+    }
+    // Slots after which the two sides no longer disturb one another.
+    std::uint64_t run_length(std::uint64_t most) const { return std::min(capacity() / 4, most); }
+    // Claims exactly that position.
+    bool claim_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position) {
+        const std::uint64_t lap = lap_of(position);
+        auto& word = slot(position).word;
+        std::uint64_t expected = SlotWord::free(lap).raw;
+        if (word.load(memory_order_relaxed) != expected ||
+            !word.compare_exchange_strong(expected,
+                                          SlotWord::make(lap, 0, owner, SlotState::writing).raw,
+                                          memory_order_acquire, memory_order_relaxed)) {  // [2]
+            return false;
+        }
+        cursor.next = position + 1;
+        store_hint(header_->tail, position + 1);
+        return true;
     }
     // writing -> ready. False: the claim was skipped; the slot was given up, send again.
     bool publish(std::uint64_t position, std::uint16_t owner) {
@@ -127,13 +153,34 @@ class SlotRing {
             return TakeStatus::taken;
         return search_and_take(cursor, owner, lease);
     }
+    // Takes exactly that position.
+    bool take_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position, Lease& lease) {
+        auto& word = slot(position).word;
+        const SlotWord ready = SlotWord::ready(lap_of(position));
+        const SlotWord leased = ready.leased_to(owner);
+        std::uint64_t expected = ready.raw;
+        if (word.load(memory_order_relaxed) != expected ||
+            !word.compare_exchange_strong(expected, leased.raw, memory_order_acquire,
+                                          memory_order_relaxed)) {  // [1]
+            return false;
+        }
+        cursor.next = position + 1;
+        store_hint(header_->head, position + 1);
+        lease = {position, leased};
+        return true;
+    }
     // The exclusive consumer's next message, without a mark in the ring; `lease.word` is ready.
     TakeStatus read(Cursor& cursor, Lease& lease) {
-        const SlotWord word = word_at(cursor.next);  // [1]
-        if (word != SlotWord::ready(lap_of(cursor.next))) [[unlikely]]
-            return search_and_read(cursor, lease);
-        lease = {cursor.next++, word};
-        return TakeStatus::taken;
+        if (read_at(cursor, lease)) [[likely]]
+            return TakeStatus::taken;
+        return search_and_read(cursor, lease);
+    }
+    // The same, if it is ready where the cursor stands.
+    bool read_at(Cursor& cursor, Lease& lease) const {
+        const SlotWord ready = SlotWord::ready(lap_of(cursor.next));
+        if (word_at(cursor.next) != ready) return false;  // [1]
+        lease = {cursor.next++, ready};
+        return true;
     }
     // returned -> leased by CAS, if the slot still is as the cell said.
     TakeStatus take_returned(std::uint64_t index, std::uint64_t cell, std::uint16_t owner,
@@ -141,10 +188,13 @@ class SlotRing {
 
     // ---- Holders ---- (stale: the lease is no longer ours, nothing changed)
     HoldStatus ack(const Lease& lease) {
-        if (change(lease.sequence, lease.word, lease.word.freed())) [[likely]]  // [2]
-            return HoldStatus::done;
-        return ack_moved(lease);
+        return ack_at(lease) ? HoldStatus::done : ack_moved(lease);
     }
+    // The same, if no producer has passed over the slot meanwhile; and if one has.
+    bool ack_at(const Lease& lease) {
+        return change(lease.sequence, lease.word, lease.word.freed());  // [2]
+    }
+    HoldStatus ack_moved(const Lease& lease);
     HoldStatus give_back(const Lease& lease);  // -> returned; its cell must be written before
     HoldStatus surrender(const Lease& lease);  // -> leased(0): the supervisor decides
     HoldStatus extend(Lease& lease, std::uint8_t tag_to_avoid);
@@ -178,40 +228,10 @@ class SlotRing {
     static void store_hint(Atomic<std::uint64_t>& hint, std::uint64_t position) {
         if (position % 8 == 0) hint.store(position, memory_order_relaxed);
     }
-    bool claim_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position) {
-        const std::uint64_t lap = lap_of(position);
-        auto& word = slot(position).word;
-        std::uint64_t expected = SlotWord::free(lap).raw;
-        if (word.load(memory_order_relaxed) != expected ||
-            !word.compare_exchange_strong(expected,
-                                          SlotWord::make(lap, 0, owner, SlotState::writing).raw,
-                                          memory_order_acquire, memory_order_relaxed)) {  // [2]
-            return false;
-        }
-        cursor.next = position + 1;
-        store_hint(header_->tail, position + 1);
-        return true;
-    }
-    bool take_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position, Lease& lease) {
-        auto& word = slot(position).word;
-        const SlotWord ready = SlotWord::ready(lap_of(position));
-        const SlotWord leased = ready.leased_to(owner);
-        std::uint64_t expected = ready.raw;
-        if (word.load(memory_order_relaxed) != expected ||
-            !word.compare_exchange_strong(expected, leased.raw, memory_order_acquire,
-                                          memory_order_relaxed)) {  // [1]
-            return false;
-        }
-        cursor.next = position + 1;
-        store_hint(header_->head, position + 1);
-        lease = {position, leased};
-        return true;
-    }
     ClaimStatus search_free(Cursor& cursor, std::uint64_t& position);
     ClaimStatus search_and_claim(Cursor& cursor, std::uint16_t owner, std::uint64_t& position);
     TakeStatus search_and_take(Cursor& cursor, std::uint16_t owner, Lease& lease);
     TakeStatus search_and_read(Cursor& cursor, Lease& lease);
-    HoldStatus ack_moved(const Lease& lease);
     bool pass_over(Cursor& cursor, std::uint64_t position);
     void skip(Cursor& cursor, std::uint64_t position, SlotWord word);
     bool wait_for_claimant(Cursor& cursor, std::uint64_t position, SlotWord word);

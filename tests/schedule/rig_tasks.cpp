@@ -39,13 +39,17 @@ void Rig::send_one(Party& party) {
     shm::BlockHandle block;
     if (scenario_.sleeps) {
         shm::SendStatus status = attempt(party, id, block, large);
-        Waiting waiting(segment_->header().space, scenario_.exclusive_consumers(), no_deadline);
+        Waiting waiting(segment_->header().space, true, scenario_.exclusive_consumers(),
+                        no_deadline);
         while (status == shm::SendStatus::full) {
             if (scenario_.interrupts && party.random.one_in(2)) waiting.stop();
-            waiting.until(no_deadline, [&](bool) {
-                status = attempt(party, id, block, large);
-                return status != shm::SendStatus::full;
-            });
+            waiting.until(
+                no_deadline,
+                [&](bool) {
+                    status = attempt(party, id, block, large);
+                    return status != shm::SendStatus::full;
+                },
+                [&] { return party.sender->room_for_many(); });
             if (waiting.slept()) party.sender->wake_space();
         }
     } else {
@@ -99,12 +103,16 @@ bool Rig::receive(Party& party, bool wait) {
     if (!wait) {
         status = side.try_receive(delivery, true);
     } else if (scenario_.sleeps) {
-        Waiting waiting(segment_->header().items, scenario_.exclusive_producers(), no_deadline);
+        Waiting waiting(segment_->header().items, false, scenario_.exclusive_producers(),
+                        no_deadline);
         if (scenario_.interrupts && party.random.one_in(2)) waiting.stop();
-        waiting.until(no_deadline, [&](bool thorough) {
-            status = side.try_receive(delivery, thorough);
-            return status != shm::ReceiveStatus::empty;
-        });
+        waiting.until(
+            no_deadline,
+            [&](bool thorough) {
+                status = side.try_receive(delivery, thorough);
+                return status != shm::ReceiveStatus::empty;
+            },
+            [&] { return side.many_ready(); });
         if (waiting.slept()) side.pass_wake_on();
     } else {
         const std::uint64_t mark = scheduler_->mark();

@@ -33,13 +33,14 @@ class ThreadsTest : public testing::TestWithParam<Race> {
         return text;
     }
     void produce(std::uint64_t index, SendSide& side) {
-        Waiting waiting(queue_.header().space, queue_.segment().geometry().has(exclusive_consumer),
+        Waiting waiting(queue_.header().space, true,
+                        queue_.segment().geometry().has(exclusive_consumer),
                         nanoseconds_per_second);
         for (std::uint64_t number = 0; number < messages_; ++number) {
             const std::string text = payload(index, number);
             const auto attempt = [&](bool) { return send_text(side, text) == SendStatus::sent; };
             if (GetParam().sleeps) {
-                waiting.until(no_deadline, attempt);
+                waiting.until(no_deadline, attempt, [&] { return side.room_for_many(); });
                 if (waiting.slept()) side.wake_space();
             } else {
                 while (!attempt(false))
@@ -49,7 +50,8 @@ class ThreadsTest : public testing::TestWithParam<Race> {
     }
     void consume(ReceiveSide& side) {
         std::vector<std::uint64_t> last(GetParam().producers, 0);
-        Waiting waiting(queue_.header().items, queue_.segment().geometry().has(exclusive_producer),
+        Waiting waiting(queue_.header().items, false,
+                        queue_.segment().geometry().has(exclusive_producer),
                         nanoseconds_per_second);
         std::uint64_t taken = 0;
         while (left_.load() > 0) {
@@ -59,7 +61,7 @@ class ThreadsTest : public testing::TestWithParam<Race> {
                        side.try_receive(delivery, thorough) == ReceiveStatus::received;
             };
             if (GetParam().sleeps) {
-                waiting.until(no_deadline, attempt);
+                waiting.until(no_deadline, attempt, [&] { return side.many_ready(); });
                 if (waiting.slept()) side.pass_wake_on();
             } else if (!attempt(false)) {
                 std::this_thread::yield();

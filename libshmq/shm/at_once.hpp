@@ -1,0 +1,181 @@
+// The way of nearly every message through SendSide and ReceiveSide; included by queue.hpp.
+//
+// Inline down to the caller, without a call on the way, so that nothing is spilled or copied: here
+// a saved register costs as much as the message's cache line. Whatever is not as nearly always
+// makes these return false before they have changed anything, and the whole story is told in
+// send_side.cpp and receive_side.cpp. `SlotRing ring = view_.ring`: a copy that no store can be
+// taken to change.
+#pragma once
+
+#include <cstring>
+
+#include "shm/queue.hpp"
+
+namespace shmq::shm {
+
+// Payloads up to this are copied without a call.
+constexpr std::size_t at_once_bytes = 64;
+
+// In words: what a program has just written in words cannot be read in wider pieces until it has
+// left the core's store buffer. The first words and the last ones, which may overlap: no loop.
+// REQUIRES: length <= at_once_bytes.
+[[gnu::always_inline]] inline void copy_at_once(std::byte* to, const std::byte* from,
+                                                std::size_t length) {
+    constexpr std::size_t word = sizeof(std::uint64_t);
+    const auto copy_words = [&](std::size_t offset, std::size_t count) {
+        for (const std::size_t end = offset + count * word; offset != end; offset += word) {
+            std::uint64_t bytes = 0;
+            std::memcpy(&bytes, from + offset, word);
+            std::memcpy(to + offset, &bytes, word);
+        }
+    };
+    if (length > 4 * word) {
+        copy_words(0, 4);
+        copy_words(length - 4 * word, 4);
+    } else if (length >= 2 * word) {
+        copy_words(0, 2);
+        copy_words(length - 2 * word, 2);
+    } else if (length >= word) {
+        copy_words(0, 1);
+        copy_words(length - word, 1);
+    } else {
+        for (std::size_t i = 0; i < length; ++i)
+            to[i] = from[i];
+    }
+}
+
+// Fills a slot that is ours and publishes it. False: the claim was skipped.
+template <typename Fill>
+[[gnu::always_inline]] inline bool SendSide::fill_and_publish(std::uint64_t position,
+                                                              std::size_t length,
+                                                              std::uint64_t timestamp, Fill fill) {
+    SlotRing ring = view_.ring;
+    ParticipantRecord& record = *record_;
+    ring.prefetch_beyond(position);
+    SlotHeader& slot = ring.slot(position);
+    slot.sequence.store(position, memory_order_relaxed);
+    slot.length.store(static_cast<std::uint32_t>(length), memory_order_relaxed);
+    slot.flags.store(0, memory_order_relaxed);
+    slot.timestamp.store(timestamp, memory_order_relaxed);
+    fill(payload_of(slot));
+    if (exclusive_) {
+        ring.publish_exclusive(position);
+        cursor_.next = position + 1;
+        SegmentHeader& header = *view_.header;
+        if ((position & 63) == 63) header.tail.store(position + 1, memory_order_relaxed);
+        fence_if_asked(header.items, fence_);
+    } else if (!ring.publish(position, number_)) [[unlikely]] {
+        bump(record.resent);  // behind the messages that went past us
+        return false;
+    }
+    bump(record.sent);
+    bump(record.sent_bytes, length);
+    return true;
+}
+
+[[gnu::always_inline]] inline bool SendSide::send_at_once(const std::byte* data, std::size_t length,
+                                                          std::uint64_t timestamp) {
+    if (closed() || length > at_once_bytes) [[unlikely]]
+        return false;
+    SlotRing ring = view_.ring;
+    const std::uint64_t position = cursor_.next;
+    const bool ours =
+        exclusive_ ? ring.free_at(position) : ring.claim_at(cursor_, number_, position);
+    if (!ours) [[unlikely]]
+        return false;
+    return fill_and_publish(position, length, timestamp,
+                            [&](std::byte* payload) { copy_at_once(payload, data, length); });
+}
+
+// What is left to do with a slot that became ours, and whose payload it holds.
+[[gnu::always_inline]] inline void ReceiveSide::opened(Delivery& delivery, SlotHeader& slot,
+                                                       std::uint32_t length) {
+    ParticipantRecord& record = *record_;
+    delivery.timestamp = slot.timestamp.load(memory_order_relaxed);
+    delivery.data = payload_of(slot);
+    delivery.length = length;
+    delivery.deliveries = 1;
+    delivery.failures = 0;
+    delivery.block = {};
+    const std::uint64_t in_flight = ++in_flight_;
+    if (!delivery.unmarked()) ++leased_;
+    record.in_flight.store(in_flight, memory_order_relaxed);
+    bump(record.delivered);
+    bump(record.delivered_bytes, length);
+}
+
+[[gnu::always_inline]] inline bool ReceiveSide::receive_at_once(Delivery& delivery) {
+    const SegmentHeader& header = *view_.header;
+    const bool attention =
+        takes_left_ == 0 || in_flight_ >= in_flight_limit() ||
+        header.space.closed.load(memory_order_relaxed) != 0 ||
+        header.returns.load(memory_order_acquire) != seen_returns_ ||  // [5]
+        (exclusive_ && header.purge_requests.load(memory_order_relaxed) != seen_purges_);
+    if (attention) [[unlikely]]
+        return false;
+    SlotRing ring = view_.ring;
+    const std::uint64_t position = cursor_.next;
+    SlotHeader& slot = ring.slot(position);
+    // The length is that of this lap's message: the word says ready of this lap before it is read,
+    // and again when the slot becomes ours.
+    if (!ring.ready_at(position)) [[unlikely]]  // [1]
+        return false;
+    const std::uint32_t length = slot.length.load(memory_order_relaxed);
+    if (length > inline_bytes_) [[unlikely]]
+        return false;
+    if (exclusive_) {
+        delivery.lease = {position, SlotWord::ready(ring.lap_of(position))};
+        cursor_.next = position + 1;
+        record_->read_position.store(position + 1, memory_order_relaxed);
+    } else if (!ring.take_at(cursor_, number_, position, delivery.lease)) [[unlikely]] {
+        return false;
+    }
+    ring.prefetch_beyond(position);
+    --takes_left_;
+    opened(delivery, slot, length);
+    return true;
+}
+
+[[gnu::always_inline]] inline void ReceiveSide::acked(const Lease& lease) {
+    ParticipantRecord& record = *record_;
+    const std::uint64_t in_flight = --in_flight_;
+    record.in_flight.store(in_flight, memory_order_relaxed);
+    bump(record.acked);
+    if (!lease.unmarked()) {
+        --leased_;
+    } else if (lease.sequence == base_) {
+        advance_base();
+    }
+}
+
+[[gnu::always_inline]] inline bool ReceiveSide::ack_at_once(Lease lease) {
+    SlotRing ring = view_.ring;
+    const bool done =
+        lease.unmarked() ? ring.ack_read(lease) == HoldStatus::done : ring.ack_at(lease);
+    if (!done) [[unlikely]]
+        return false;
+    acked(lease);
+    if (exclusive_) fence_if_asked(view_.header->space, fence_);
+    return true;
+}
+
+// Moves past what is acked, and tells others now and then.
+[[gnu::always_inline]] inline void ReceiveSide::advance_base() {
+    const SlotRing ring = view_.ring;
+    const std::uint64_t end = cursor_.next;
+    std::uint64_t base = base_;
+    while (after(end, base) && !ring.ready_at(base))
+        ++base;
+    base_ = base;
+    if (base - stored_head_ >= head_interval) [[unlikely]] {
+        view_.header->head.store(base, memory_order_relaxed);
+        stored_head_ = base;
+    }
+}
+
+[[gnu::always_inline]] inline std::uint32_t ReceiveSide::in_flight_limit() const {
+    const std::uint32_t share = view_.header->in_flight_cap.load(memory_order_relaxed);
+    return share < in_flight_cap_ ? share : in_flight_cap_;
+}
+
+}  // namespace shmq::shm
