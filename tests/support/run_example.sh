@@ -17,14 +17,13 @@ end() {
 }
 trap end EXIT
 
-# The file is there before anybody listens on it: 00010000 is the kernel's mark of a listener.
-listens() { grep -q " 00010000 .* $SHMQ_SOCKET\$" /proc/net/unix; }
+# The file is there once the daemon listens.
 for _ in {1..200}; do
-    listens && break
+    [[ -S $SHMQ_SOCKET ]] && break
     kill -0 "$daemon" 2>/dev/null || break
     sleep 0.05
 done
-if ! listens; then
+if [[ ! -S $SHMQ_SOCKET ]]; then
     echo "the daemon did not open its socket; it said:" >&2
     cat "$directory/log" >&2
     exit 1
