@@ -272,8 +272,12 @@ struct alignas(4096) SegmentHeader {
     Atomic<std::uint64_t> purge_position;         // 456: an exclusive consumer frees up to here
     Atomic<std::uint64_t> purge_requests;         // 464: moves with every purge
     alignas(64) Atomic<std::uint32_t> supervisor_work;  // 512: 1: slots wait for a decision
-    std::uint8_t reserved_work[60];                     // 516
-    Totals totals;                                      // 576
+    std::uint32_t reserved_word;                        // 516
+    // The supervisor's count under way (count_journal.hpp).
+    Atomic<std::uint64_t> count_step;   // 520: 0: none
+    Atomic<std::uint64_t> count_value;  // 528: that the total will have
+    std::uint8_t reserved_work[40];     // 536
+    Totals totals;                      // 576
 };
 static_assert(offsetof(SegmentHeader, magic) == 0);
 static_assert(offsetof(SegmentHeader, version) == 8);
@@ -292,6 +296,8 @@ static_assert(offsetof(SegmentHeader, live_flags) == 452);
 static_assert(offsetof(SegmentHeader, purge_position) == 456);
 static_assert(offsetof(SegmentHeader, purge_requests) == 464);
 static_assert(offsetof(SegmentHeader, supervisor_work) == 512);
+static_assert(offsetof(SegmentHeader, count_step) == 520);
+static_assert(offsetof(SegmentHeader, count_value) == 528);
 static_assert(offsetof(SegmentHeader, totals) == 576);
 static_assert(sizeof(SegmentHeader) == 4096);
 

@@ -46,10 +46,10 @@ struct QueueView {
     // Sets the cell of a slot about to be returned. False: not ours any more.
     template <typename Held>
     bool set_cell(std::uint64_t sequence, std::uint8_t tag, Held held);
-    // Leaves word for the supervisor.
-    void write_note(std::uint64_t index, std::uint64_t expected, const Note& note) {
-        notes[index].compare_exchange_strong(expected, note.pack(), memory_order_release,
-                                             memory_order_relaxed);  // [6]
+    // Leaves word for the supervisor. False: another one was left meanwhile.
+    bool write_note(std::uint64_t index, std::uint64_t expected, const Note& note) {
+        return notes[index].compare_exchange_strong(expected, note.pack(), memory_order_release,
+                                                    memory_order_relaxed);  // [6]
     }
     // How many sleeping producers one freed slot or block should wake: with a pool they wait for
     // different things, so all must look.

@@ -182,12 +182,13 @@ HoldStatus ReceiveSide::reject(Delivery& delivery, NoteKind why) {
     }
     const Lease& lease = delivery.lease;
     const std::uint64_t index = view_.ring.index_of(lease.sequence);
-    const std::uint64_t present = view_.notes[index].load(memory_order_relaxed);
+    const Note note{view_.ring.lap_of(lease.sequence) & 0xfffff, lease.word.tag(), why, 0};
     HoldStatus status = HoldStatus::stale;
-    if (view_.ring.held(lease)) {
-        view_.write_note(index, present,
-                         {view_.ring.lap_of(lease.sequence) & 0xfffff, lease.word.tag(), why, 0});
-        status = view_.ring.surrender(lease);
+    for (bool noted = false; !noted;) {
+        const std::uint64_t present = view_.notes[index].load(memory_order_relaxed);
+        if (!view_.ring.held(lease)) break;
+        noted = view_.write_note(index, present, note);
+        if (noted) status = view_.ring.surrender(lease);
     }
     ended(true);
     if (unmarked && lease.sequence == base_) advance_base();

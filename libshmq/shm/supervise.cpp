@@ -31,7 +31,9 @@ Reclaimed& Reclaimed::operator+=(const Reclaimed& other) {
 }
 
 Supervise::Supervise(Segment& segment)
-    : segment_(segment), view_(segment.ring_base(), segment.pool_base(), segment.geometry()) {}
+    : segment_(segment), view_(segment.ring_base(), segment.pool_base(), segment.geometry()) {
+    CountJournal::recover(view_);
+}
 
 // ---- Participants ------------------------------------------------------------------------------
 
@@ -123,7 +125,7 @@ Reclaimed Supervise::reclaim(std::uint16_t number, Ending ending) {
     add(totals.reclaimed_claims, reclaimed.claims);
     add(totals.reclaimed_blocks, reclaimed.blocks);
     if (ending == Ending::died) add(totals.reclaimed_parties, 1);
-    fold_counters(record);
+    CountJournal::fold(view_, number);
     // The number last: whoever finds it still taken does all of this again, the wake-ups included.
     wake_everybody();
     record.state.store(static_cast<std::uint32_t>(ParticipantState::vacant), memory_order_release);
@@ -225,16 +227,19 @@ void Supervise::reclaim_reads(ParticipantRecord& record, bool failed, Reclaimed&
     }
 }
 
-// leased (or ready and read) -> leased(0), counted, announced in its cell -> returned.
+// leased (or ready and read) -> leased(0) under the next tag, counted, announced in its cell ->
+// returned. The tag is another than its holder's: a note that the holder still leaves is not of
+// this hold (docs/decisions/0020-take-over-raises-the-tag.md).
 bool Supervise::return_slot(std::uint64_t index, SlotWord word, bool failed) {
-    SlotWord ours = word.to(SlotState::leased, 0);
-    if (word.state() == SlotState::ready) ours = word.leased_to(0);
+    const bool held_already = word.state() == SlotState::leased && word.owner() == 0;
+    SlotWord ours = held_already ? word : word.leased_to(0);
     if (ours != word && !view_.ring.change(index, word, ours)) return false;
     bool sound = true;
     const std::uint64_t sequence = sequence_at(index, ours, sound);
     if (!sound) damaged_ = true;
     const auto held = [] { return true; };  // owner 0: nobody takes it from us
-    view_.count_attempt(sequence, ours.tag(), failed, held);
+    const auto holders_tag = static_cast<std::uint8_t>(ours.tag() - 1);
+    view_.count_attempt(sequence, holders_tag, failed, held);
     view_.set_cell(sequence, ours.tag(), held);
     // Producers may pass over it meanwhile, once a lap.
     constexpr int rounds_most = 64;
@@ -358,10 +363,18 @@ void Supervise::decide(std::uint64_t index, SlotWord word) {
         return_slot(index, word, true);
         return;
     }
-    Totals& totals = view_.header->totals;
-    auto& reason =
-        note.kind == NoteKind::damaged ? totals.dropped_damaged : totals.dropped_rejected;
-    if (free_slot(index, word)) add(reason, 1);
+    drop(index, word, sequence,
+         note.kind == NoteKind::damaged ? CountJournal::Drop::damaged
+                                        : CountJournal::Drop::rejected);
+}
+
+// leased(0) -> free, and counted.
+bool Supervise::drop(std::uint64_t index, SlotWord word, std::uint64_t sequence,
+                     CountJournal::Drop why) {
+    CountJournal::begin_drop(view_, why, sequence);
+    const bool dropped = free_slot(index, word);
+    CountJournal::end_drop(view_, why, dropped);
+    return dropped;
 }
 
 // Producers lease only what they are about to drop; that never comes back while they live.
@@ -440,9 +453,9 @@ std::uint64_t Supervise::purge() {
 
 bool Supervise::drop_for_purge(std::uint64_t index, SlotWord word) {
     const SlotWord ours = word.to(SlotState::leased, 0);
-    if (!view_.ring.change(index, word, ours) || !free_slot(index, ours)) return false;
-    add(view_.header->totals.purged, 1);
-    return true;
+    if (!view_.ring.change(index, word, ours)) return false;
+    bool sound = true;
+    return drop(index, ours, sequence_at(index, ours, sound), CountJournal::Drop::purged);
 }
 
 bool Supervise::after_purge(std::uint64_t index, SlotWord word) const {
@@ -456,37 +469,6 @@ void Supervise::close(QueueStatus status) {
     view_.header->space.closed.store(static_cast<std::uint32_t>(status), memory_order_seq_cst);
     restart_waiters(view_.header->items);
     restart_waiters(view_.header->space);
-}
-
-// Into the totals, so that the number may count from zero again. Readers retry while `version` is
-// odd, so nobody sees a message counted twice or not at all.
-void Supervise::fold_counters(ParticipantRecord& record) {
-    Totals& totals = view_.header->totals;
-    const auto move = [](Atomic<std::uint64_t>& from, Atomic<std::uint64_t>& to) {
-        add(to, from.load(memory_order_relaxed));
-        from.store(0, memory_order_relaxed);
-    };
-    // Odd already, where a predecessor died in here.
-    const std::uint64_t version = totals.version.load(memory_order_relaxed) | 1;
-    totals.version.exchange(version, memory_order_acq_rel);
-    move(record.sent, totals.sent);
-    move(record.sent_bytes, totals.sent_bytes);
-    move(record.delivered, totals.delivered);
-    move(record.delivered_bytes, totals.delivered_bytes);
-    move(record.redelivered, totals.redelivered);
-    move(record.acked, totals.acked);
-    move(record.nacked, totals.nacked);
-    move(record.rejected, totals.rejected);
-    move(record.extended, totals.extended);
-    move(record.stale, totals.stale);
-    add(totals.dropped, DropCount::unpack(record.dropped.load(memory_order_relaxed)).dropped);
-    record.dropped.store(0, memory_order_relaxed);
-    move(record.purged, totals.purged);
-    for (auto* counter :
-         {&record.skips, &record.resent, &record.full, &record.sleeps, &record.wakes}) {
-        counter->store(0, memory_order_relaxed);
-    }
-    totals.version.store(version + 1, memory_order_release);
 }
 
 }  // namespace shmq::shm

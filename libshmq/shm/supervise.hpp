@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "shm/count_journal.hpp"
 #include "shm/layout.hpp"
 #include "shm/queue.hpp"
 #include "shm/segment.hpp"
@@ -102,11 +103,11 @@ class Supervise {
     void mark_referred(std::vector<Suspect>& suspects);
     bool return_slot(std::uint64_t index, SlotWord word, bool failed);
     bool free_slot(std::uint64_t index, SlotWord word);
+    bool drop(std::uint64_t index, SlotWord word, std::uint64_t sequence, CountJournal::Drop why);
     bool repair_cell(std::uint64_t index, SlotWord word);
     void decide(std::uint64_t index, SlotWord word);
     bool expired(std::uint64_t index, SlotWord word, Nanoseconds now);
     std::uint64_t sequence_at(std::uint64_t index, SlotWord word, bool& sound) const;
-    void fold_counters(ParticipantRecord& record);
     void wake_everybody();
 
     Segment& segment_;

@@ -32,7 +32,7 @@ constexpr const char* row_names[] = {
     "ready -> free (exclusive consumer, store)",
     "leased -> returned (nack)",
     "leased -> leased(0) (reject)",
-    "leased -> leased(0) (supervisor: death, expiry)",
+    "leased -> leased(0), tag + 1 (supervisor: death, expiry)",
     "ready -> leased(0) (supervisor: read by a dead exclusive consumer)",
     "leased(0) -> returned (supervisor)",
     "leased(0) -> free (supervisor)",
@@ -159,7 +159,7 @@ std::optional<Row> by_supervisor(SlotWord from, SlotWord to) {
             return {};
         case SlotState::leased:
             if (from.owner() != 0) {
-                if (to == from.to(SlotState::leased, 0)) return Row::take_over;
+                if (next_lease(from, to, 0)) return Row::take_over;
                 return {};
             }
             if (to == from.to(SlotState::returned, 0)) return Row::give_to_others;

@@ -5,17 +5,23 @@
 #include <new>
 #include <stdexcept>
 
+#include "step/subject.hpp"
+#include "step/world.hpp"
+
 namespace shmq::step {
 namespace {
 
-Report& report_page() {
-    static Report* report = [] {
-        void* page = ::mmap(nullptr, sizeof(Report), PROT_READ | PROT_WRITE,
+// Of the subject, and of the supervisor that cleans up after it.
+constexpr int levels = 2;
+
+Report& report_page(int level) {
+    static Report* reports = [] {
+        void* page = ::mmap(nullptr, levels * sizeof(Report), PROT_READ | PROT_WRITE,
                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (page == MAP_FAILED) throw std::bad_alloc();
-        return new (page) Report;
+        return new (page) Report[levels];
     }();
-    return *report;
+    return reports[level];
 }
 
 std::uint64_t mix(std::uint64_t value) {
@@ -24,43 +30,43 @@ std::uint64_t mix(std::uint64_t value) {
     return value ^ (value >> 31);
 }
 
-bool kills(Fate fate) {
-    return fate <= Fate::killed_expired;
-}
-
 class Explorer {
   public:
-    Explorer(const Scenario& scenario, const Choice& choice)
-        : scenario_(scenario),
-          choice_(choice),
-          report_(report_page()),
-          world_(scenario.setting),
-          memory_(world_.segment(), report_) {
-        for (const char c : scenario.name)
-            salt_ = mix(salt_ ^ static_cast<unsigned char>(c));
-        real_one_in_ = choice.one_in == 1 ? 100 : 400;
-    }
+    // A scenario from its beginning; or, from `world` on, what the supervisor does about what
+    // befell the subject: `client`, where it is not dead but stopped.
+    Explorer(const Scenario& scenario, const Operation& operation, const World& world,
+             const Choice& choice, int level, Subject* client = nullptr);
 
     Explored run();
 
   private:
-    bool chosen(Fate fate) const;
     bool applies(Fate fate) const;
-    void at_instant();
+    bool chosen(Fate fate) const;
+    void at_instant(bool changed);
     void try_fate(Fate fate);
+    std::string breach_of(Fate fate, World& world);
     void kill_here(Fate fate, World& world);
+    std::string kill_supervisor_too(Fate fate, World& world);
+    void let_client_go_on(World& world);
     void stop_here(Fate fate, World& world, Subject& subject);
     void compare_with_a_real_kill();
+    void finish_undisturbed();
     Subject another_to_here();
-    Subject fresh_subject();
     void feed();
+    // The subject of this level is the supervisor, not a client.
+    bool supervises() const { return operation_.role == shm::Role::none; }
+    bool counters_exact() const { return level_ == 0 || client_ != nullptr; }
 
     const Scenario& scenario_;
+    const Operation& operation_;
     const Choice& choice_;
+    const int level_;
+    Subject* const client_;
+    const bool changes_only_;
     Report& report_;
     World world_;    // as of the last time that anybody but the subject acted
     Memory memory_;  // as of this instant
-    Memory start_{world_.segment(), report_};
+    Memory start_;
     Subject* subject_ = nullptr;
     Subject* origin_ = nullptr;  // stays at the start
     std::uint64_t instant_ = 0;
@@ -70,57 +76,82 @@ class Explorer {
     Explored explored_;
 };
 
+Explorer::Explorer(const Scenario& scenario, const Operation& operation, const World& world,
+                   const Choice& choice, int level, Subject* client)
+    : scenario_(scenario),
+      operation_(operation),
+      choice_(choice),
+      level_(level),
+      client_(client),
+      changes_only_(scenario.changes_only || level > 0),
+      report_(report_page(level)),
+      world_(world),
+      memory_(world_.segment(), report_page(0), levels),
+      start_(world_.segment(), report_page(0), levels),
+      real_one_in_(choice.one_in == 1 ? 100 : 400) {
+    for (const char c : scenario.name)
+        salt_ = mix(salt_ ^ static_cast<unsigned char>(c));
+}
+
+bool Explorer::applies(Fate fate) const {
+    switch (fate) {
+        case Fate::killed:
+            return true;
+        case Fate::killed_unnoticed:
+        case Fate::stopped:
+        case Fate::stopped_as_we_sleep:
+            return client_ == nullptr;
+        case Fate::killed_twice:
+        case Fate::stopped_hung_up:
+            return !supervises();
+        case Fate::stopped_and_swept:
+            return operation_.role == shm::Role::consumer && !operation_.maps;
+        default:
+            return operation_.role == shm::Role::consumer;
+    }
+}
+
 bool Explorer::chosen(Fate fate) const {
     if (choice_.only && *choice_.only != instant_) return false;
     if (choice_.only_fate) return *choice_.only_fate == fate;
     const std::uint64_t draw =
         mix(choice_.seed ^ salt_ ^ mix(instant_ * fates + static_cast<std::uint64_t>(fate)));
-    return choice_.only || draw % choice_.one_in == 0;
-}
-
-bool Explorer::applies(Fate fate) const {
-    const bool consumer = scenario_.setting.subject == shm::Role::consumer;
-    switch (fate) {
-        case Fate::killed_expired:
-        case Fate::stopped_expired:
-            return consumer;
-        default:
-            return true;
-    }
-}
-
-Subject Explorer::fresh_subject() {
-    return Subject(report_,
-                   [this] { scenario_.operation->run(world_, world_.subject(), report_); });
+    // Deaths of the supervisor are few, and cheap to try.
+    const bool all = choice_.only || (supervises() && fate <= Fate::killed_unnoticed);
+    return all || draw % choice_.one_in == 0;
 }
 
 Explored Explorer::run() {
-    Subject subject = fresh_subject();
+    Subject subject(report_, [this] { operation_.run(world_, world_.subject(), report_); });
     subject_ = &subject;
     start_.save();
     Subject origin = subject.copy();
     origin_ = &origin;
     memory_.save();
-    bool first = true;
+    bool changed = true;
     do {
-        if (first || !scenario_.changes_only || subject.called_system() || memory_.changed()) {
-            at_instant();
+        changed = changed || memory_.changed();
+        if (changed || !changes_only_ || subject.called_system()) {
+            at_instant(changed);
             ++instant_;
         }
-        first = false;
+        changed = false;
         if (!explored_.breach.empty()) break;
         ++steps_;
     } while (subject.step([this] { feed(); }));
-    explored_.instants = instant_;
-    if (explored_.breach.empty() && report_.stage() == Report::ended) {
-        // The run itself, undisturbed.
-        world_.hear(report_);
-        world_.finish(true);
-        if (!world_.ledger().broken().empty()) {
-            explored_.breach = "undisturbed: " + world_.ledger().broken();
-        }
-    }
+    explored_.instants += instant_;
+    if (explored_.breach.empty() && level_ == 0) finish_undisturbed();
     return explored_;
+}
+
+// The run itself, in which nothing befell anybody.
+void Explorer::finish_undisturbed() {
+    world_.hear(report_);
+    if (supervises()) world_.change_supervisor(false);
+    world_.finish(true);
+    if (!world_.ledger().broken().empty()) {
+        explored_.breach = "undisturbed: " + world_.ledger().broken();
+    }
 }
 
 // The subject sleeps: others do what it waits for, in the story that all later instants share.
@@ -129,45 +160,94 @@ void Explorer::feed() {
     world_.feed_subject();
 }
 
-void Explorer::at_instant() {
+void Explorer::at_instant(bool changed) {
     memory_.save();
     for (std::size_t i = 0; i < fates; ++i) {
         const auto fate = static_cast<Fate>(i);
         if (!applies(fate) || !chosen(fate)) continue;
+        const bool twice = fate == Fate::killed_twice || fate == Fate::stopped_and_swept;
+        if (twice && !changed) continue;
         try_fate(fate);
         memory_.restore();
         if (!explored_.breach.empty()) return;
     }
     // A subject that may sleep reads the clock: no two runs of it are the same.
-    const bool compare =
-        !scenario_.operation->sleeps && mix(choice_.seed ^ salt_ ^ instant_) % real_one_in_ == 0;
-    if (compare && !choice_.only) compare_with_a_real_kill();
+    const bool compare = !operation_.sleeps && !choice_.only &&
+                         mix(choice_.seed ^ salt_ ^ instant_) % real_one_in_ == 0;
+    if (compare) compare_with_a_real_kill();
 }
 
 void Explorer::try_fate(Fate fate) {
     ++explored_.trials;
     World world = world_;
-    world.hear(report_);
-    if (kills(fate)) {
-        kill_here(fate, world);
-    } else {
-        Subject stopped = scenario_.changes_only ? another_to_here() : subject_->copy();
-        stop_here(fate, world, stopped);
-    }
-    if (world.ledger().broken().empty()) return;
+    if (level_ == 0) world.hear(report_);
+    const std::string breach = breach_of(fate, world);
+    if (breach.empty()) return;
     explored_.breach = std::string(fate_name(fate)) + " at instant " + std::to_string(instant_) +
-                       ": " + world.ledger().broken() + "\n  before " + subject_->where() +
-                       "  replay: SHMQ_STEP_REPLAY=" + scenario_.name + ":" + fate_name(fate) +
-                       ":" + std::to_string(instant_);
+                       ", before " + subject_->where() + "  " + breach;
+    if (level_ > 0) return;
+    explored_.breach += "\n  replay: SHMQ_STEP_REPLAY=" + scenario_.name + ":" + fate_name(fate) +
+                        ":" + std::to_string(instant_);
+}
+
+std::string Explorer::breach_of(Fate fate, World& world) {
+    switch (fate) {
+        case Fate::killed_twice:
+        case Fate::stopped_and_swept:
+            return kill_supervisor_too(fate, world);
+        case Fate::killed:
+        case Fate::killed_unnoticed:
+        case Fate::killed_expired:
+            kill_here(fate, world);
+            break;
+        default: {
+            Subject stopped = operation_.maps ? another_to_here() : subject_->copy();
+            stop_here(fate, world, stopped);
+        }
+    }
+    return world.ledger().broken();
 }
 
 // All that a process leaves is shared memory, and there it is.
 void Explorer::kill_here(Fate fate, World& world) {
     if (fate == Fate::killed_expired) world.expire_leases();
     if (fate != Fate::killed) world.others_go_on(true);
-    world.reclaim_subject(shm::Ending::died);
+    if (supervises()) {
+        world.change_supervisor(true);
+    } else {
+        world.reclaim_subject(shm::Ending::died);
+    }
+    if (client_ != nullptr) let_client_go_on(world);
     world.others_go_on(false);
-    world.finish(false);
+    world.finish(supervises() && counters_exact());
+}
+
+void Explorer::let_client_go_on(World& world) {
+    world.others_go_on(true);
+    Subject client = client_->copy();
+    client.run_to_end([&] {
+        world.hear(report_page(0));
+        world.feed_subject();
+    });
+    world.hear(report_page(0));
+}
+
+// The subject has died or been stopped here; now the supervisor dies, at each change that it makes.
+std::string Explorer::kill_supervisor_too(Fate fate, World& world) {
+    Choice all;
+    all.seed = choice_.seed;
+    const bool dead = fate == Fate::killed_twice;
+    if (dead) {
+        world.subject_dies();
+    } else {
+        world.see_leases();
+    }
+    Explorer second(scenario_, dead ? reclaim_subject : sweep_leases, world, all, level_ + 1,
+                    dead ? nullptr : subject_);
+    const Explored explored = second.run();
+    explored_.trials += explored.trials;
+    explored_.kills += explored.kills;
+    return explored.breach;
 }
 
 void Explorer::stop_here(Fate fate, World& world, Subject& subject) {
@@ -182,11 +262,13 @@ void Explorer::stop_here(Fate fate, World& world, Subject& subject) {
         world.hear(report_);
         world.feed_subject();
     });
-    world.hear(report_);
+    if (level_ == 0) world.hear(report_);
+    if (supervises()) world.change_supervisor(false);
+    if (level_ > 0) world.subject_was_reclaimed();
     world.wake_others(false);
     if (fate == Fate::stopped_hung_up) world.reclaim_subject(shm::Ending::died);
     world.others_go_on(false);
-    world.finish(true);
+    world.finish(counters_exact());
 }
 
 // A second subject from the same start, with the same bytes of its own, at the same instant.
@@ -213,13 +295,13 @@ void Explorer::compare_with_a_real_kill() {
 
 const char* fate_name(Fate fate) {
     static const char* const names[fates] = {
-        "killed",          "killed_unnoticed", "killed_expired",     "stopped",
-        "stopped_expired", "stopped_hung_up",  "stopped_as_we_sleep"};
+        "killed",          "killed_unnoticed", "killed_expired",      "killed_twice",     "stopped",
+        "stopped_expired", "stopped_hung_up",  "stopped_as_we_sleep", "stopped_and_swept"};
     return names[static_cast<std::size_t>(fate)];
 }
 
 Explored explore(const Scenario& scenario, const Choice& choice) {
-    return Explorer(scenario, choice).run();
+    return Explorer(scenario, *scenario.operation, World(scenario.setting), choice, 0).run();
 }
 
 }  // namespace shmq::step

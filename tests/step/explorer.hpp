@@ -8,8 +8,6 @@
 #include <string>
 
 #include "step/scenarios.hpp"
-#include "step/subject.hpp"
-#include "step/world.hpp"
 
 namespace shmq::step {
 
@@ -18,10 +16,13 @@ enum class Fate : std::uint8_t {
     killed,               // and its death is noticed before anybody else does anything
     killed_unnoticed,     // others go on first
     killed_expired,       // others go on, and its leases run out, first
+    killed_twice,         // so is the supervisor, at every change that it makes as it cleans up
     stopped,              // others go on, then it does
     stopped_expired,      // the same, and its leases run out meanwhile
     stopped_hung_up,      // the same, and its session is lost meanwhile
     stopped_as_we_sleep,  // others look, find nothing and sleep, then it goes on
+    stopped_and_swept,  // its leases run out, and the supervisor is killed at every change that it
+                        // makes as it takes them back; then it goes on
     fates
 };
 constexpr std::size_t fates = static_cast<std::size_t>(Fate::fates);

@@ -212,6 +212,36 @@ void run_attach_consumer(World& world, Party& self, Report& report) {
     try_one(self, report);
 }
 
+// ---- The supervisor ----------------------------------------------------------------------------
+
+void run_reclaim_subject(World& world, Party& self, Report&) {
+    world.supervise().reclaim(self.number, shm::Ending::died);
+    world.supervise().sweep(world.now());
+}
+
+void run_admit_producer(World& world, Party&, Report&) {
+    world.supervise().admit(shm::Role::producer, false, {1, 1}, world.now());
+}
+
+void run_admit_consumer(World& world, Party&, Report&) {
+    world.supervise().admit(shm::Role::consumer, false, {1, 1}, world.now());
+    world.supervise().share_in_flight(64);
+}
+
+// Leases that ran out, and messages that were rejected.
+void run_sweep(World& world, Party&, Report&) {
+    const auto lease = static_cast<Nanoseconds>(world.view().geometry->shape.lease_ns);
+    world.supervise().sweep(world.now() + lease + 1);
+}
+
+void run_purge(World& world, Party&, Report&) {
+    world.supervise().purge();
+}
+
+void run_hang_up(World& world, Party&, Report&) {
+    world.supervise().hang_up(world.holder().number);
+}
+
 }  // namespace
 
 using shm::Role;
@@ -231,7 +261,16 @@ const Operation extend_one{"extend", Role::consumer, run_extend_one, 1};
 const Operation extend_to_deadline{"extend_deadline", Role::consumer, run_extend_to_deadline, 1};
 const Operation ack_through{"ack_through", Role::consumer, run_ack_through, 3, 1};
 const Operation leave_consumer{"leave", Role::consumer, run_leave_consumer, 3, 1};
-const Operation attach_producer{"attach_producer", Role::producer, run_attach_producer};
-const Operation attach_consumer{"attach_consumer", Role::consumer, run_attach_consumer};
+const Operation attach_producer{
+    "attach_producer", Role::producer, run_attach_producer, 0, 0, false, true};
+const Operation attach_consumer{
+    "attach_consumer", Role::consumer, run_attach_consumer, 0, 0, false, true};
+
+const Operation reclaim_subject{"reclaim", Role::none, run_reclaim_subject};
+const Operation admit_producer{"admit_producer", Role::none, run_admit_producer};
+const Operation admit_consumer{"admit_consumer", Role::none, run_admit_consumer};
+const Operation sweep_leases{"sweep", Role::none, run_sweep};
+const Operation purge_queue{"purge", Role::none, run_purge};
+const Operation hang_up_holder{"hang_up", Role::none, run_hang_up};
 
 }  // namespace shmq::step

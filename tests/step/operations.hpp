@@ -16,6 +16,7 @@ struct Operation {
     std::uint32_t holds = 0;    // messages that it needs in hand
     std::uint32_t returns = 0;  // of these, redelivered ones
     bool sleeps = false;        // may sleep until it is fed
+    bool maps = false;          // makes a mapping of its own, which a fork of it would not have
 };
 
 // send
@@ -25,5 +26,9 @@ extern const Operation receive_one, receive_batch, receive_waiting, ack_one, nac
     extend_one, extend_to_deadline, ack_through, leave_consumer;
 // attach: the mapping and the side's first look
 extern const Operation attach_producer, attach_consumer;
+
+// the supervisor (Role::none)
+extern const Operation reclaim_subject;  // as the daemon does when a client has died
+extern const Operation admit_producer, admit_consumer, sweep_leases, purge_queue, hang_up_holder;
 
 }  // namespace shmq::step

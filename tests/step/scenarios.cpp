@@ -91,6 +91,7 @@ class Table {
                 setting.subject_holds = operation.holds;
                 setting.subject_returns = operation.returns;
                 setting.large = large;
+                setting.purges = &operation == &purge_queue;
                 table_.push_back(scenario);
             }
         }
@@ -144,6 +145,34 @@ void add_attaches(Table& table) {
     table.add(attach_consumer, {middle(), returned()}, {shared, one_consumer}, true, true);
 }
 
+// Messages in hand, one of them rejected, some returned, some ready.
+RingState everything(const char* name) {
+    RingState ring = state(name);
+    ring.held = 2;
+    ring.rejected = true;
+    ring.returned = 2;
+    ring.ready = 3;
+    ring.leases_seen = true;
+    return ring;
+}
+
+void add_supervisor(Table& table) {
+    const std::vector<Sharing> any{shared, one_producer, one_consumer, one_each};
+    RingState lost = everything("lost_cell");
+    lost.lost_cell = true;
+    RingState asleep = full();
+    asleep.name = "sleepers";
+    asleep.sleepers = true;
+    const RingState mixed = everything("everything");
+    table.add(admit_producer, {mixed}, {shared}, false, true);
+    table.add(admit_consumer, {mixed}, {shared}, false, true);
+    table.add(sweep_leases, {mixed, lost}, any, false, true);
+    table.add(sweep_leases, {mixed}, {shared, one_consumer}, true, true);
+    table.add(hang_up_holder, {mixed}, {shared, one_producer}, true, true);
+    table.add(purge_queue, {mixed, asleep}, any, false, true);
+    table.add(purge_queue, {mixed}, {shared, one_consumer}, true, true);
+}
+
 }  // namespace
 
 const std::vector<Scenario>& scenarios() {
@@ -152,6 +181,7 @@ const std::vector<Scenario>& scenarios() {
         add_sends(table);
         add_receives(table);
         add_attaches(table);
+        add_supervisor(table);
         return table.take();
     }();
     return all;

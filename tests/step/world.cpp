@@ -58,7 +58,7 @@ shm::Segment& fresh_segment(const Setting& setting) {
 
 // ---- Memory ------------------------------------------------------------------------------------
 
-Memory::Memory(shm::Segment& segment, Report& report) {
+Memory::Memory(shm::Segment& segment, Report& reports, int report_count) {
     parts_.push_back(
         {segment.ring_base(), std::vector<std::byte>(segment.geometry().segment_bytes)});
     if (segment.pool_base() != nullptr) {
@@ -66,7 +66,8 @@ Memory::Memory(shm::Segment& segment, Report& report) {
             {segment.pool_base(), std::vector<std::byte>(segment.geometry().pool_bytes)});
     }
     parts_.push_back(
-        {reinterpret_cast<std::byte*>(&report), std::vector<std::byte>(sizeof report)});
+        {reinterpret_cast<std::byte*>(&reports),
+         std::vector<std::byte>(static_cast<std::size_t>(report_count) * sizeof reports)});
 }
 
 void Memory::save() {
@@ -92,7 +93,7 @@ World::World(const Setting& setting)
     : setting_(setting),
       segment_(&fresh_segment(setting)),
       view_(segment_->ring_base(), segment_->pool_base(), segment_->geometry()),
-      supervise_(*segment_) {
+      supervise_(std::in_place, *segment_) {
     const std::uint64_t lap = setting_.ring.first_lap;
     for (std::uint64_t index = 0; index < ring_capacity; ++index) {
         view_.ring.slot(index).word.store(shm::SlotWord::free(lap).raw);
@@ -123,7 +124,7 @@ Party World::admit(shm::Role role) {
     const bool sends = role == shm::Role::producer;
     const bool exclusive =
         (setting_.flags & (sends ? shm::exclusive_producer : shm::exclusive_consumer)) != 0;
-    party.number = supervise_.admit(role, exclusive, {1, 1}, now_);
+    party.number = supervise_->admit(role, exclusive, {1, 1}, now_);
     if (party.number == 0) ledger_.breach("no number is free");
     if (sends) {
         party.sender.emplace(view_, party.number, false);
@@ -143,6 +144,14 @@ void World::prepare_ring() {
     }
     hold_ahead(ring.held);
     return_some(ring.returned);
+    if (ring.leases_seen) supervise_->sweep(now_);
+    if (ring.rejected) reject_one();
+    if (ring.lost_cell) {
+        for (std::uint64_t index = 0; index < ring_capacity; ++index) {
+            view_.map.replace(index, view_.map.cell(index),
+                              shm::cleared_cell(view_.map.cell(index)));
+        }
+    }
     if (ring.claim_in_front) claim_and_stop();
     for (std::uint32_t i = 0; i < ring.ready; ++i)
         send(any_sender(), one_large());
@@ -207,6 +216,17 @@ void World::return_some(std::uint32_t count) {
         nack(party, party.held.size() - 1);
 }
 
+void World::reject_one() {
+    Party& party = any_receiver();
+    send(any_sender(), one_large());
+    if (!receive(party)) return ledger_.breach("nothing to reject");
+    Held held = party.held.back();
+    party.held.pop_back();
+    say(party, Verb::reject, held.id, false, false);
+    const bool done = party.receiver->reject(held.delivery) == shm::HoldStatus::done;
+    say(party, Verb::reject, held.id, true, done);
+}
+
 // As `send` does, up to but not including the publish; and one message behind it.
 void World::claim_and_stop() {
     if (!stopped_.there()) return;
@@ -243,7 +263,7 @@ void World::fill_up() {
 }
 
 void World::purge_all() {
-    supervise_.purge();
+    supervise_->purge();
     purged_ = true;
 }
 

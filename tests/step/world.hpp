@@ -33,13 +33,16 @@ struct RingState {
     bool full = false;             // as many more as fit
     bool claim_in_front = false;   // a stopped producer's claim, and a message behind it
     bool old_claim_ahead = false;  // the same, a lap ago, with room behind it
+    bool rejected = false;         // the holder of messages has rejected one
+    bool lost_cell = false;        // a returned message's cell says nothing
+    bool leases_seen = false;      // by the supervisor, so that they can run out
     bool sleepers = false;         // a consumer and a producer are registered as asleep
 };
 
 // The bytes that processes share, and a place to put them back from.
 class Memory {
   public:
-    Memory(shm::Segment& segment, Report& report);
+    Memory(shm::Segment& segment, Report& reports, int report_count);
     void save();
     void restore() const;
     bool changed() const;  // since save()
@@ -75,6 +78,7 @@ struct Setting {
     std::uint32_t subject_holds = 0;    // messages in the subject's hands at the start
     std::uint32_t subject_returns = 0;  // of which so many came from the returned map
     bool large = false;                 // messages need blocks
+    bool purges = false;                // the operation drops messages
 };
 
 class World {
@@ -87,9 +91,15 @@ class World {
     // The subject is dead, or has detached: as the daemon does when it learns of it.
     void reclaim_subject(shm::Ending ending);
     void hang_up_subject();
+    void subject_dies() { subject_dead_ = true; }  // and nobody has noticed yet
+    // The supervisor looks, so that leases can run out before its next look.
+    void see_leases() { supervise_->sweep(now_); }
     void expire_leases();
-    // A new daemon over the same memory; `subject_dead`: its pidfd says so.
-    void change_supervisor(bool subject_dead);
+    // A new daemon over the same memory. `take_over`: its predecessor died, and may have left
+    // things half done; a subject that is dead is so still.
+    void change_supervisor(bool take_over);
+    // What a supervisor under test has done to completion: the subject's number is free.
+    void subject_was_reclaimed();
     // Everybody but the subject goes round the ring. A breach if they cannot.
     void others_go_on(bool subject_is_stopped);
     // The other consumer and the other producer look once more, find nothing, and sleep.
@@ -108,8 +118,11 @@ class World {
     // ---- State ----
     shm::Segment& segment() { return *segment_; }
     shm::QueueView& view() { return view_; }
-    shm::Supervise& supervise() { return supervise_; }
+    shm::Supervise& supervise() { return *supervise_; }
     Party& subject() { return subject_; }
+    Party& holder() { return holder_; }
+    Party& consumer() { return consumer_; }
+    Party& producer() { return producer_; }
     Ledger& ledger() { return ledger_; }
     Nanoseconds& now() { return now_; }
     const Setting& setting() const { return setting_; }
@@ -133,10 +146,12 @@ class World {
     void prepare_ring();
     void hold_ahead(std::uint32_t count);
     void return_some(std::uint32_t count);
+    void reject_one();
     void claim_and_stop();
     void finish_claim();
     void purge_all();
     void replace_subject();
+    void reclaim_strangers();
     Party& any_sender() { return producer_.there() ? producer_ : subject_; }
     Party& any_receiver() { return consumer_.there() ? consumer_ : subject_; }
     void drain(Party& consumer);
@@ -151,7 +166,7 @@ class World {
     Setting setting_;
     shm::Segment* segment_;
     shm::QueueView view_;
-    shm::Supervise supervise_;
+    std::optional<shm::Supervise> supervise_;
     Ledger ledger_;
     Party subject_, producer_, consumer_, holder_, stopped_;
     std::optional<std::uint64_t> stopped_claim_;
@@ -159,6 +174,7 @@ class World {
     std::optional<shm::WaitTicket> items_ticket_, space_ticket_;
     std::uint32_t heard_ = 0;
     bool subject_gone_ = false;
+    bool subject_dead_ = false;
     bool purged_ = false;
     Nanoseconds now_ = nanoseconds_per_second;
 };

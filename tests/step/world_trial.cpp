@@ -74,9 +74,34 @@ void World::ack_all(Party& party) {
 
 void World::reclaim_subject(shm::Ending ending) {
     if (!subject_.there() || subject_gone_) return;
-    supervise_.reclaim(subject_.number, ending);
-    if (ending == shm::Ending::died) supervise_.sweep(now_);
+    supervise_->reclaim(subject_.number, ending);
+    if (ending == shm::Ending::died) supervise_->sweep(now_);
     replace_subject();
+}
+
+void World::subject_was_reclaimed() {
+    if (subject_.there() && !subject_gone_) replace_subject();
+}
+
+// Numbers that nobody knows were given out by the predecessor, to whom it could not tell them.
+void World::change_supervisor(bool take_over) {
+    supervise_.emplace(*segment_);
+    if (!take_over) return;
+    if (subject_dead_ && !subject_gone_) {
+        supervise_->reclaim(subject_.number, shm::Ending::died);
+        replace_subject();
+    }
+    reclaim_strangers();
+    supervise_->sweep(now_);
+}
+
+void World::reclaim_strangers() {
+    for (std::uint16_t number = 1; number < segment_->geometry().shape.participants; ++number) {
+        bool known = subject_.number == number && !subject_gone_;
+        for (const Party* party : {&producer_, &consumer_, &holder_, &stopped_})
+            known |= party->number == number;
+        if (!known) supervise_->reclaim(number, shm::Ending::died);
+    }
 }
 
 void World::replace_subject() {
@@ -88,14 +113,14 @@ void World::replace_subject() {
 }
 
 void World::hang_up_subject() {
-    supervise_.hang_up(subject_.number);
+    supervise_->hang_up(subject_.number);
 }
 
 // A lease counts from when it was first seen.
 void World::expire_leases() {
-    supervise_.sweep(now_);
+    supervise_->sweep(now_);
     now_ += static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns) + 1;
-    supervise_.sweep(now_);
+    supervise_->sweep(now_);
 }
 
 // ---- The others --------------------------------------------------------------------------------
@@ -242,18 +267,19 @@ void World::finish(bool counters_exact) {
     if (!consumer_.there()) consumer_ = admit(shm::Role::consumer);
     for (Party* party : {&consumer_, &holder_})
         ack_all(*party);
-    supervise_.sweep(now_);
+    supervise_->sweep(now_);
     drain(consumer_);
     for (const auto* point : {&view_.header->items, &view_.header->space}) {
         if (shm::anybody_waits(*point)) ledger_.breach("somebody is counted as asleep at the end");
     }
     for (Party* party : {&producer_, &consumer_, &holder_, &stopped_}) {
-        if (party->there()) supervise_.reclaim(party->number, shm::Ending::detached);
+        if (party->there()) supervise_->reclaim(party->number, shm::Ending::detached);
     }
+    reclaim_strangers();
     check_empty();
     check_counters(counters_exact);
-    ledger_.close(purged_ || setting_.overflow == shm::Overflow::drop_oldest);
-    if (supervise_.damaged()) ledger_.breach("the supervisor calls the queue damaged");
+    ledger_.close(purged_ || setting_.purges || setting_.overflow == shm::Overflow::drop_oldest);
+    if (supervise_->damaged()) ledger_.breach("the supervisor calls the queue damaged");
 }
 
 void World::check_empty() {
