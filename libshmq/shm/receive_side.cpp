@@ -23,6 +23,7 @@ ReceiveSide::ReceiveSide(const QueueView& view, std::uint16_t number, std::uint3
       seen_returns_(view.map.returns() - 1),  // look once at the start
       seen_purges_(view.header->purge_requests.load(memory_order_acquire)) {
     cursor_.next = view_.header->head.load(memory_order_relaxed);
+    cursor_.skips = &record_->skips;
     base_ = stored_head_ = cursor_.next;
 }
 
@@ -166,6 +167,7 @@ HoldStatus ReceiveSide::nack(Delivery& delivery) {
         return status;
     }
     view_.map.announce();
+    if (unmarked) wake_space();  // producers pass over what is marked now
     bump(record_->nacked);
     if (wake(view_.header->items, 1)) bump(record_->wakes);
     return status;
@@ -196,6 +198,7 @@ HoldStatus ReceiveSide::reject(Delivery& delivery, NoteKind why) {
         bump(record_->stale);
         return status;
     }
+    if (unmarked) wake_space();  // producers pass over what is marked now
     bump(record_->rejected);
     view_.header->supervisor_work.store(1, memory_order_release);  // [6]
     supervisor_needed_ = true;

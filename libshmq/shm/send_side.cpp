@@ -14,6 +14,7 @@ SendSide::SendSide(const QueueView& view, std::uint16_t number, bool fence)
                    static_cast<std::uint32_t>(Overflow::drop_oldest)),
       fence_(fence) {
     cursor_.next = view_.header->tail.load(memory_order_relaxed);
+    cursor_.skips = drop_cursor_.skips = &record_->skips;
     drop_cursor_.next = view_.header->head.load(memory_order_relaxed);
 }
 

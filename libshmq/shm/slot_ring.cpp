@@ -130,7 +130,7 @@ void SlotRing::skip(Cursor& cursor, std::uint64_t position, SlotWord word) {
         if (word_at(position) != word) return;
     }
     if (change(index_of(position), word, word.to(SlotState::skipped, word.owner()))) {
-        ++cursor.skips;
+        if (cursor.skips != nullptr) bump(*cursor.skips);
         if ((patience_least << patience) < patience_most) ++patience;
     }
 }

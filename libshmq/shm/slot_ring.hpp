@@ -43,7 +43,7 @@ namespace shmq::shm {
 struct Cursor {
     std::uint64_t next = 0;       // everything before it is known to be passed
     std::uint8_t patience[16]{};  // log2 of how much longer to wait, by low bits of the claimant
-    std::uint64_t skips = 0;      // unfinished claims gone past
+    Atomic<std::uint64_t>* skips = nullptr;  // counts unfinished claims gone past; its owner's
 };
 
 // What a consumer holds: proof for ack, give_back, surrender and extend.

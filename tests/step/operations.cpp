@@ -260,6 +260,8 @@ const Operation reject_one{"reject", Role::consumer, run_reject_one, 1};
 const Operation extend_one{"extend", Role::consumer, run_extend_one, 1};
 const Operation extend_to_deadline{"extend_deadline", Role::consumer, run_extend_to_deadline, 1};
 const Operation ack_through{"ack_through", Role::consumer, run_ack_through, 3, 1};
+const Operation nack_behind{"nack", Role::consumer, run_nack_one, 3};
+const Operation reject_behind{"reject", Role::consumer, run_reject_one, 3};
 const Operation leave_consumer{"leave", Role::consumer, run_leave_consumer, 3, 1};
 const Operation attach_producer{
     "attach_producer", Role::producer, run_attach_producer, 0, 0, false, true};

@@ -24,6 +24,8 @@ extern const Operation send_inline, send_block, send_loan_dropped, send_batch, s
 // receive and end
 extern const Operation receive_one, receive_batch, receive_waiting, ack_one, nack_one, reject_one,
     extend_one, extend_to_deadline, ack_through, leave_consumer;
+// by an exclusive consumer that has acked what lies behind
+extern const Operation nack_behind, reject_behind;
 // attach: the mapping and the side's first look
 extern const Operation attach_producer, attach_consumer;
 

@@ -53,6 +53,13 @@ RingState returned() {
     ring.ready = 2;
     return ring;
 }
+// The oldest message in hand, those behind it acked: the ring is full, for want of a way past it.
+RingState acked_behind() {
+    RingState ring = state("acked_behind");
+    ring.acked_behind = true;
+    ring.sleepers = true;
+    return ring;
+}
 RingState behind_claim() {
     RingState ring = state("behind_claim");
     ring.claim_in_front = true;
@@ -91,6 +98,7 @@ class Table {
                 setting.subject_holds = operation.holds;
                 setting.subject_returns = operation.returns;
                 setting.large = large;
+                setting.subject_acked_behind = operation.holds > 0 && ring.acked_behind;
                 setting.purges = &operation == &purge_queue;
                 table_.push_back(scenario);
             }
@@ -135,6 +143,8 @@ void add_receives(Table& table) {
     table.add(reject_one, {middle()}, consumers, true);
     table.add(extend_one, {middle(), edge()}, consumers);
     table.add(extend_to_deadline, {middle()}, consumers);
+    table.add(nack_behind, {acked_behind()}, {one_consumer});
+    table.add(reject_behind, {acked_behind()}, {one_consumer, one_each});
     table.add(ack_through, {middle(), edge(), asleep}, {one_consumer, one_each});
     table.add(ack_through, {middle()}, {one_consumer}, true);
     table.add(leave_consumer, {middle(), edge(), asleep}, {shared, one_consumer});

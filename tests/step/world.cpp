@@ -169,6 +169,10 @@ void World::prepare_subject() {
     }
     while (subject_.held.size() < wanted && receive(subject_)) {
     }
+    const std::size_t kept = subject_.held.size() - setting_.subject_holds + 1;
+    while (setting_.subject_acked_behind && subject_.held.size() > kept)
+        ack(subject_, subject_.held.size() - 1);
+    if (setting_.subject_acked_behind) return fill_up();
     if (subject_.held.size() != wanted) ledger_.breach("the subject holds too few");
     if (setting_.ring.full) fill_up();
     if (setting_.subject != shm::Role::producer) return;

@@ -33,6 +33,7 @@ struct RingState {
     bool full = false;             // as many more as fit
     bool claim_in_front = false;   // a stopped producer's claim, and a message behind it
     bool old_claim_ahead = false;  // the same, a lap ago, with room behind it
+    bool acked_behind = false;     // see Setting::subject_acked_behind
     bool rejected = false;         // the holder of messages has rejected one
     bool lost_cell = false;        // a returned message's cell says nothing
     bool leases_seen = false;      // by the supervisor, so that they can run out
@@ -77,6 +78,7 @@ struct Setting {
     shm::Role subject = shm::Role::producer;
     std::uint32_t subject_holds = 0;    // messages in the subject's hands at the start
     std::uint32_t subject_returns = 0;  // of which so many came from the returned map
+    bool subject_acked_behind = false;  // all but the first of them were acked already
     bool large = false;                 // messages need blocks
     bool purges = false;                // the operation drops messages
 };
@@ -174,6 +176,7 @@ class World {
     std::optional<shm::WaitTicket> items_ticket_, space_ticket_;
     std::uint32_t heard_ = 0;
     bool subject_gone_ = false;
+    bool thorough_ = true;  // looks for returned messages that nobody has announced
     bool subject_dead_ = false;
     bool purged_ = false;
     Nanoseconds now_ = nanoseconds_per_second;

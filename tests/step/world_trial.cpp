@@ -39,7 +39,7 @@ bool World::send(Party& party, bool large) {
 
 bool World::receive(Party& party) {
     Held held;
-    if (party.receiver->try_receive(held.delivery, true) != shm::ReceiveStatus::received) {
+    if (party.receiver->try_receive(held.delivery, thorough_) != shm::ReceiveStatus::received) {
         return false;
     }
     held.id = ledger_.read_payload(held.delivery.data, held.delivery.length);
@@ -188,7 +188,10 @@ void World::go_round(Party& producer, Party& consumer) {
     drain(consumer);
 }
 
+// A message that a stopped process has returned and not announced is found by a thorough look, as
+// sleepers make now and then; any other by the first.
 void World::others_go_on(bool subject_is_stopped) {
+    thorough_ = subject_is_stopped;
     wake_others(subject_is_stopped);
     if (producer_.there() && consumer_.there()) {
         go_round(producer_, consumer_);
@@ -218,6 +221,7 @@ bool World::take_and_ack() {
 // ---- Sleepers ----------------------------------------------------------------------------------
 
 void World::others_fall_asleep() {
+    thorough_ = false;
     if (consumer_.there() && !items_ticket_) {
         const bool plain = (setting_.flags & shm::exclusive_producer) != 0;
         const shm::WaitTicket ticket = shm::register_waiter(view_.header->items, plain);
@@ -261,6 +265,7 @@ void World::wake_others(bool subject_is_stopped) {
 // ---- The end -----------------------------------------------------------------------------------
 
 void World::finish(bool counters_exact) {
+    thorough_ = false;
     wake_others(false);
     finish_claim();
     reclaim_subject(shm::Ending::detached);

@@ -270,5 +270,20 @@ TEST(Queue, AMessageWhoseBlockMakesNoSenseGoesToTheSupervisor) {
     EXPECT_EQ(queue.totals().dropped_damaged, 1u);
 }
 
+TEST(QueueTest, AClaimGonePastIsCounted) {
+    TestQueue queue;
+    const std::uint16_t stopped = queue.admit(Role::producer);
+    SendSide producer = queue.producer();
+    const std::uint16_t number = queue.admit(Role::consumer);
+    ReceiveSide consumer = queue.consumer(number, 64);
+    Cursor cursor;
+    std::uint64_t position = 0;
+    ASSERT_EQ(queue.view().ring.claim(cursor, stopped, position), ClaimStatus::claimed);
+    ASSERT_EQ(send_text(producer, "behind it"), SendStatus::sent);
+    Delivery delivery;
+    ASSERT_EQ(consumer.try_receive(delivery), ReceiveStatus::received);
+    EXPECT_EQ(queue.record(number).skips.load(), 1u);
+}
+
 }  // namespace
 }  // namespace shmq::shm
