@@ -12,9 +12,9 @@
 namespace shmq::cli {
 namespace {
 
-constexpr std::array<const Verb*, 11> all_verbs{
-    &create_verb, &ls_verb,   &info_verb,    &status_verb, &rm_verb,     &purge_verb,
-    &send_verb,   &recv_verb, &pending_verb, &peek_verb,   &version_verb};
+constexpr std::array<const Verb*, 12> all_verbs{
+    &create_verb, &ls_verb,   &info_verb,    &status_verb, &rm_verb,    &purge_verb,
+    &send_verb,   &recv_verb, &pending_verb, &peek_verb,   &chaos_verb, &version_verb};
 
 }  // namespace
 

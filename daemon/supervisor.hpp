@@ -93,8 +93,7 @@ class Supervisor {
     Holder& adopt_holder(const RosterEntry& entry, Fd pidfd);
     void adopt_participant(Holder& holder, const std::shared_ptr<Queue>& queue,
                            const RosterEntry& entry, std::uint32_t place);
-    // Nobody knows whose these are: each waits for its session, and after a while for its process
-    // to be looked up by pid and time of start.
+    // Nobody knows whose these are: their processes are looked up by pid and time of start.
     void adopt_strays(const std::shared_ptr<Queue>& queue);
     struct Census {
         std::size_t kept = 0;
@@ -136,7 +135,6 @@ class Supervisor {
     void enter(Holder& holder, Participant& participant);
     void strike(Holder& holder, const Participant& participant);
     void let_go_of_process(Holder& holder);
-    void on_stray_due(Holder& holder);
 
     Progress on_death(Holder& holder);
     Progress on_dead(Holder& holder);

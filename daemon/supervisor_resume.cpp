@@ -1,7 +1,8 @@
 // What a supervisor takes over from a predecessor, and how sessions come back to it. Written down
 // at attach: the roster says which session and which kept pidfd has a number; a session comes back
 // under its key, from the same process. Where nothing was kept, because keeper and daemon died
-// together, participants are strays until their session brings them or their process is found.
+// together, participants are strays: their process is looked up by pid, and their session may bring
+// them all the same.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
@@ -22,12 +23,18 @@
 namespace shmq::daemon {
 namespace {
 
-// So long a stray's session has to come back before its process is looked for.
-constexpr Nanoseconds stray_patience_ns = 2 * nanoseconds_per_second;
-
 bool has_ended(int pidfd) {
     pollfd watched{pidfd, POLLIN, 0};
     return ::poll(&watched, 1, 0) > 0;
+}
+
+// The process that attached, by pid, as the segment or the roster remembers it. Pids come back, but
+// no process that began after the attach can be the one that attached. Invalid: it is dead.
+Fd find_process(const RosterEntry& entry) {
+    Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, entry.pid, 0)));
+    const bool alive = pidfd && !has_ended(pidfd.get()) &&
+                       !started_after(entry.pid, entry.attached_at) && !has_ended(pidfd.get());
+    return alive ? std::move(pidfd) : Fd();
 }
 
 wire::Role role_of(bool producer) {
@@ -137,18 +144,21 @@ Holder& Supervisor::adopt_holder(const RosterEntry& entry, Fd pidfd) {
     Caller caller;
     caller.pid = entry.pid;
     caller.uid = entry.uid;
+    const bool kept = pidfd.valid();
+    if (!kept && entry.pid > 0) pidfd = find_process(entry);
     Holder& holder = add_holder(caller, std::move(pidfd));
     holder.connected_ = false;
-    // Without a pidfd nobody can say that a session is of the same process: they are strays.
-    holder.key_ = holder.pidfd_ ? entry.key : std::string();
-    if (holder.pidfd_) {
+    next_kept_id_ = std::max(next_kept_id_, entry.holder + 1);
+    if (kept) {
+        holder.key_ = entry.key;
         holder.kept_id_ = entry.holder;
         store_.kept(kept_name(kept::process, entry.holder), holder.pidfd_.get());
-    } else {
-        timers_.arm(holder.grace_, deadline_after(monotonic_now(), stray_patience_ns),
-                    [this, &holder] { on_stray_due(holder); });
+        return holder;
     }
-    next_kept_id_ = std::max(next_kept_id_, entry.holder + 1);
+    // A stray: no key, and whoever comes from that process may claim it. One whose pid cannot be
+    // seen from here, in another namespace, proves nothing: its number stays taken.
+    holder.key_.clear();
+    holder.dead_ = entry.pid > 0 && !holder.pidfd_;
     return holder;
 }
 
@@ -160,6 +170,10 @@ void Supervisor::adopt_participant(Holder& holder, const std::shared_ptr<Queue>&
                                     .generation = entry.generation,
                                     .place = place,
                                     .attached_at = entry.attached_at});
+    if (holder.pidfd_ && holder.kept_id_ == 0) {
+        roster_.erase(place);
+        enter(holder, holder.participants_.back());
+    }
     (entry.producer ? queue->producers : queue->consumers) += 1;
 }
 
@@ -184,7 +198,7 @@ Supervisor::Census Supervisor::settle(const std::shared_ptr<Queue>& queue) {
     std::vector<bool> held(queue->segment().geometry().shape.participants, false);
     for (auto place = holders_.begin(); place != holders_.end();) {
         Holder& holder = **place++;
-        const bool dead = holder.pidfd_ && has_ended(holder.pidfd_.get());
+        const bool dead = holder.dead_ || (holder.pidfd_ && has_ended(holder.pidfd_.get()));
         std::vector<Participant> leaving;
         for (const Participant& participant : holder.participants_) {
             if (participant.queue != queue) continue;
@@ -215,33 +229,6 @@ Supervisor::Census Supervisor::settle(const std::shared_ptr<Queue>& queue) {
     sweep(*queue);
     arm_sweep(*queue);
     return census;
-}
-
-// By pid, as the segment or the roster remembers it. Pids come back, but no process that began
-// after the attach can be the one that attached.
-void Supervisor::on_stray_due(Holder& holder) {
-    SHMQ_CHECK(!holder.participants_.empty());
-    Participant& participant = holder.participants_.front();
-    const pid_t pid = holder.caller_.pid;
-    if (pid <= 0) {
-        log().warn(
-            "queue {}: participant {} is of a pid namespace that cannot be seen from here; "
-            "its number stays taken unless its session comes back",
-            participant.queue->name(), participant.number);
-        return;
-    }
-    Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    const bool alive = pidfd && !has_ended(pidfd.get()) &&
-                       !started_after(pid, participant.attached_at) && !has_ended(pidfd.get());
-    if (alive) {
-        holder.pidfd_ = std::move(pidfd);
-        watch_death(holder);
-        roster_.erase(participant.place);
-        enter(holder, participant);
-        return;
-    }
-    while (on_dead(holder) == Progress::more) {
-    }
 }
 
 }  // namespace shmq::daemon

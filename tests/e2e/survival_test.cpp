@@ -307,7 +307,6 @@ TEST_F(Survival, both_killed_a_living_process_without_its_session_is_not_taken_f
     survivor_.kill_both();
     survivor_.start();
     EXPECT_TRUE(comes_to([](const auto& q) { return q.producers == 1; }));
-    ::usleep(2'500'000);  // longer than strays are waited for
     const auto info = value_or_throw(client.describe("q"));
     EXPECT_EQ(info.leased, 3u);
     EXPECT_EQ(info.consumers, 1u);

@@ -1,37 +1,38 @@
-#include "e2e/chaos/books.hpp"
+#include "cli/chaos/books.hpp"
 
 #include <sys/mman.h>
 
-#include <cstdio>
-#include <cstdlib>
+#include <new>
 
 namespace shmq::chaos {
 
-Books& Books::create() {
-    void* memory =
-        ::mmap(nullptr, sizeof(Books), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
-        std::perror("mmap");
-        std::exit(1);
-    }
-    return *static_cast<Books*>(memory);
+Books& Books::create(std::uint32_t producers, std::uint32_t messages_most) {
+    const std::size_t bytes = sizeof(Books) + std::size_t{producers} * messages_most;
+    void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    Books& books = *static_cast<Books*>(memory);
+    books.messages_most = messages_most;
+    books.first_mark = reinterpret_cast<std::atomic<std::uint8_t>*>(&books + 1);
+    return books;
 }
 
 Totals add_up(const Books& books) {
     Totals totals;
     for (std::uint32_t producer = 0; producer < producers_most; ++producer) {
         for (std::uint32_t index = 0; index < books.next[producer]; ++index) {
-            const std::uint8_t marks = books.marks[producer][index];
-            const bool was_sent = (marks & sent) != 0;
+            const std::uint8_t marks = books.marks(producer, index);
+            const bool was_confirmed = (marks & sent) != 0;
             const bool was_delivered = (marks & delivered) != 0;
             const bool was_acked = (marks & (acking | acked)) != 0;
-            totals.sent += was_sent;
-            totals.unfinished += !was_sent;
+            totals.sent += (marks & sending) != 0;
+            totals.confirmed += was_confirmed;
+            totals.unfinished += !was_confirmed;
             totals.delivered += was_delivered;
             totals.acked += was_acked;
-            totals.recovered += !was_sent && was_delivered;
-            totals.lost += was_sent && !was_delivered;
-            totals.unacked += was_sent && was_delivered && !was_acked;
+            totals.recovered += !was_confirmed && was_delivered;
+            totals.lost += was_confirmed && !was_delivered;
+            totals.unacked += was_confirmed && was_delivered && !was_acked;
         }
     }
     return totals;
@@ -42,6 +43,7 @@ std::string describe(const Totals& totals, const Books& books) {
         return std::string("  ") + name + std::to_string(count) + "\n";
     };
     return line("sent                ", totals.sent) +
+           line("confirmed           ", totals.confirmed) +
            line("unfinished sends    ", totals.unfinished) +
            line("delivered           ", totals.delivered) +
            line("acked               ", totals.acked) +
@@ -51,6 +53,7 @@ std::string describe(const Totals& totals, const Books& books) {
            line("  after their ack   ", books.after_ack) +
            line("recovered           ", totals.recovered) +
            line("nacks               ", books.nacks) + line("stale verbs         ", books.stale) +
+           line("errors              ", books.errors) +
            line("never acked         ", totals.unacked) + line("lost                ", totals.lost);
 }
 

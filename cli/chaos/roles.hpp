@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "e2e/chaos/books.hpp"
+#include "cli/chaos/books.hpp"
 
 namespace shmq::chaos {
 
@@ -13,6 +13,7 @@ struct Play {
     std::string queue;
     Books* books = nullptr;
     std::uint32_t payload_most = 64;  // bytes; every eighth message is as large as that
+    double messages_per_second = 0;   // of one producer, at most; 0: as fast as it can
 };
 
 // Each returns the exit status of its process.

@@ -1,4 +1,4 @@
-#include "e2e/chaos/roles.hpp"
+#include "cli/chaos/roles.hpp"
 
 #include <chrono>
 #include <cstdio>
@@ -44,10 +44,11 @@ bool whole(std::span<const std::byte> payload, Content& content) {
     for (std::size_t i = sizeof content; i < payload.size(); ++i) {
         if (payload[i] != filler(content, i)) return false;
     }
-    return content.producer < producers_most && content.index < messages_most;
+    return content.producer < producers_most;
 }
 
-int failed(const char* role, const Error& error) {
+int failed(Books& books, const char* role, const Error& error) {
+    ++books.errors;
     std::fprintf(stderr, "%s: %s\n", role, error.message().c_str());
     return 1;
 }
@@ -55,11 +56,11 @@ int failed(const char* role, const Error& error) {
 // Notes a delivery; false if its content is not what was sent.
 bool note_delivery(Books& books, const Message& message, Content& content) {
     ++books.deliveries;
-    if (!whole(message.bytes(), content)) {
+    if (!whole(message.bytes(), content) || content.index >= books.messages_most) {
         ++books.damaged;
         return false;
     }
-    auto& marks = books.marks[content.producer][content.index];
+    auto& marks = books.marks(content.producer, content.index);
     const std::uint8_t before = marks.fetch_or(delivered);
     if ((before & delivered) != 0) {
         ++books.duplicates;
@@ -75,7 +76,7 @@ void finish(Books& books, Message& message, const Content& content, std::mt19937
         if (!message.nack()) ++books.stale;
         return;
     }
-    auto& marks = books.marks[content.producer][content.index];
+    auto& marks = books.marks(content.producer, content.index);
     marks.fetch_or(acking);
     if (message.ack()) {
         marks.fetch_or(acked);
@@ -86,57 +87,81 @@ void finish(Books& books, Message& message, const Content& content, std::mt19937
     }
 }
 
+// What a newcomer may meet while daemons are killed: none is there, or the predecessor in an
+// exclusive role is dead for so short a time that nobody has noticed.
+bool comes_later(Condition condition) {
+    return condition == Condition::role_taken || condition == Condition::no_daemon ||
+           condition == Condition::timed_out || condition == Condition::protocol_error;
+}
+
+// Asks again until it goes well, fails for good, or the patience is over.
+template <typename Attempt>
+auto until_it_works(Attempt attempt) {
+    const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    auto result = attempt();
+    while (!result && comes_later(result.condition()) &&
+           std::chrono::steady_clock::now() < patience) {
+        std::this_thread::sleep_for(milliseconds(1));
+        result = attempt();
+    }
+    return result;
+}
+
+// Slows a producer down to its rate.
+void keep_pace(const Play& play, std::chrono::steady_clock::time_point since, std::uint64_t sent) {
+    if (play.messages_per_second <= 0 || sent % 64 != 0) return;
+    const std::chrono::duration<double> due(static_cast<double>(sent) / play.messages_per_second);
+    const auto ahead = since + due - std::chrono::steady_clock::now();
+    if (ahead > milliseconds(1)) std::this_thread::sleep_for(ahead);
+}
+
 }  // namespace
 
 int produce(const Play& play, std::uint32_t producer, std::uint64_t seed) {
     std::mt19937_64 random(seed);
-    auto client = Client::connect({.socket = play.socket});
-    if (!client) return failed("producer", client.error());
-    Result<Producer> handle = client->producer(play.queue);
-    // The predecessor in an exclusive role may be dead for so short a time that nobody has noticed.
-    while (!handle && handle.condition() == Condition::role_taken) {
-        std::this_thread::sleep_for(milliseconds(1));
-        handle = client->producer(play.queue);
-    }
-    if (!handle) return failed("producer", handle.error());
     Books& books = *play.books;
+    auto client = until_it_works([&] { return Client::connect({.socket = play.socket}); });
+    if (!client) return failed(books, "producer", client.error());
+    auto handle = until_it_works([&] { return client->producer(play.queue); });
+    if (!handle) return failed(books, "producer", handle.error());
+    const auto since = std::chrono::steady_clock::now();
     std::vector<std::byte> payload;
-    while (!books.stop_producing) {
+    for (std::uint64_t count = 1; !books.stop_producing; ++count) {
+        keep_pace(play, since, count);
         const std::uint32_t index = books.next[producer].fetch_add(1);
-        if (index >= messages_most - 1) break;
+        if (index >= books.messages_most - 1) {
+            books.next[producer] = books.messages_most - 1;
+            break;
+        }
         const bool large = random() % 8 == 0;
         payload.resize(large ? play.payload_most : sizeof(Content) + random() % 16);
         fill(payload, producer, index);
-        books.marks[producer][index].fetch_or(sending);
+        books.marks(producer, index).fetch_or(sending);
         for (;;) {
             auto sent_now = handle->send_for(payload, milliseconds(100));
             if (sent_now) break;
             if (sent_now.condition() != Condition::timed_out) {
-                return failed("producer", sent_now.error());
+                return failed(books, "producer", sent_now.error());
             }
         }
-        books.marks[producer][index].fetch_or(sent);
+        books.marks(producer, index).fetch_or(sent);
     }
     return 0;
 }
 
 int consume(const Play& play, std::uint64_t seed) {
     std::mt19937_64 random(seed);
-    auto client = Client::connect({.socket = play.socket});
-    if (!client) return failed("consumer", client.error());
-    Result<Consumer> handle = client->consumer(play.queue);
-    while (!handle && handle.condition() == Condition::role_taken) {
-        std::this_thread::sleep_for(milliseconds(1));
-        handle = client->consumer(play.queue);
-    }
-    if (!handle) return failed("consumer", handle.error());
     Books& books = *play.books;
+    auto client = until_it_works([&] { return Client::connect({.socket = play.socket}); });
+    if (!client) return failed(books, "consumer", client.error());
+    auto handle = until_it_works([&] { return client->consumer(play.queue); });
+    if (!handle) return failed(books, "consumer", handle.error());
     std::vector<Message> batch;
     while (!books.stop_consuming) {
         auto count = handle->receive_batch_until(
             batch, 1 + random() % 8, std::chrono::steady_clock::now() + milliseconds(50));
         if (!count && count.condition() != Condition::timed_out) {
-            return failed("consumer", count.error());
+            return failed(books, "consumer", count.error());
         }
         for (Message& message : batch) {
             Content content{};
