@@ -17,6 +17,7 @@
 #include "daemon/accounts.hpp"
 #include "daemon/adoption.hpp"
 #include "daemon/control/server.hpp"
+#include "daemon/keeper/message.hpp"
 #include "daemon/keeper/store.hpp"
 #include "daemon/log.hpp"
 #include "daemon/random_identity.hpp"
@@ -138,7 +139,13 @@ bool Daemon::listen() {
     Fd socket = take(left, std::string(kept::listener));
     Fd lock = take(left, std::string(kept::lock));
     problem_ = parts_->listener.open(options_.socket, std::move(socket), std::move(lock));
-    return problem_.empty();
+    if (problem_.empty()) return true;
+    // A keeper that started us beside a living daemon is one too many.
+    const auto keeper = left.find(std::string(kept::keeper));
+    if (parts_->listener.held_by_another() && keeper != left.end()) {
+        send_notice(keeper->second.get(), "STOPPING=1", -1);
+    }
+    return false;
 }
 
 // Before anybody is answered.

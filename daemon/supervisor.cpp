@@ -183,6 +183,7 @@ void Supervisor::forget(const Queue& queue) {
 
 void Supervisor::erase(Holder& holder) {
     timers_.disarm(holder.grace_);
+    let_go_of_process(holder);
     holders_.erase(holder.place_);
 }
 

@@ -44,9 +44,18 @@ bool runs_as(pid_t pid, std::string_view name) {
     return at != std::string::npos && stat[at + wanted.size()] != 'Z';
 }
 
+bool is_dead_orphan(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    const std::string stat{std::istreambuf_iterator<char>(file), {}};
+    return stat.find(" (shmqd) Z ") != std::string::npos ||
+           stat.find(" (shmq-keeper) Z ") != std::string::npos;
+}
+
 // The keeper is our child, or the daemon's orphan and so our child; the daemon either's child.
 pid_t find(std::string_view name) {
     for (const pid_t child : children_of(::getpid())) {
+        // Orphans of the killed are ours to bury.
+        if (is_dead_orphan(child)) ::waitpid(child, nullptr, 0);
         if (runs_as(child, name)) return child;
         for (const pid_t grandchild : children_of(child)) {
             if (runs_as(grandchild, name)) return grandchild;

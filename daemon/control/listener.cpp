@@ -92,13 +92,19 @@ std::string Listener::open(const std::string& path, Fd socket, Fd lock_file) {
     return problem;
 }
 
+// Two locks on one file. flock goes with the descriptor: a keeper has it, too, so that nobody takes
+// the place of a dead daemon but its successor. The record lock goes with the process: of two
+// successors, should there ever be two, only one works.
 std::string Listener::lock(Fd inherited) {
     const std::string path = path_ + ".lock";
     Fd file = inherited ? std::move(inherited)
                         : Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!file) return system_error("cannot open", path);
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK) return system_error("cannot lock", path);
+    struct flock whole {};
+    whole.l_type = F_WRLCK;
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || ::fcntl(file.get(), F_SETLK, &whole) != 0) {
+        held_by_another_ = errno == EWOULDBLOCK || errno == EACCES;
+        if (!held_by_another_) return system_error("cannot lock", path);
         char holder[24] = {};
         const ssize_t length = ::pread(file.get(), holder, sizeof(holder) - 1, 0);
         const long pid = length > 0 ? std::strtol(holder, nullptr, 10) : 0;

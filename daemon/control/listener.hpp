@@ -21,6 +21,8 @@ class Listener {
     // Where a predecessor's socket and lock are given, it goes on with them: whoever connects
     // between two daemons waits and is not refused.
     std::string open(const std::string& path, Fd socket = {}, Fd lock = {});
+    // Why open() failed: a daemon lives there.
+    bool held_by_another() const { return held_by_another_; }
     // Whether the daemon before did not end in order.
     bool predecessor_died() const { return predecessor_died_; }
     // Takes the socket's file away, if it is still this one's; then lets go of the lock. The lock's
@@ -49,6 +51,7 @@ class Listener {
     dev_t device_ = 0;
     ino_t inode_ = 0;
     bool predecessor_died_ = false;
+    bool held_by_another_ = false;
 };
 
 }  // namespace shmq::daemon

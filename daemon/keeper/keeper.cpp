@@ -28,6 +28,7 @@ namespace {
 constexpr Nanoseconds lived_well_ns = 500 * nanoseconds_per_millisecond;
 constexpr Nanoseconds delay_least_ns = 10 * nanoseconds_per_millisecond;
 constexpr Nanoseconds delay_most_ns = 5 * nanoseconds_per_second;
+constexpr int hang_up_grace_ms = 5000;
 constexpr int first_descriptor = 3;
 
 void say(const char* what, long number) {
@@ -151,6 +152,15 @@ void Keeper::on_death() {
     say("the daemon died, pid", dead);
 }
 
+// A daemon that hangs up and lives has another keeper, or wants none: two would start two daemons.
+// One that is dying closes its descriptors an instant before its pidfd says so.
+void Keeper::on_hang_up() {
+    pollfd watched{pidfd_ ? pidfd_.get() : -1, POLLIN, 0};
+    if (!pidfd_ || ::poll(&watched, 1, hang_up_grace_ms) > 0) return on_death();
+    say("the daemon has let go of this keeper, pid", daemon_);
+    ended_ = true;
+}
+
 // ---- The loop ----------------------------------------------------------------------------------
 
 void Keeper::wait_for_something() {
@@ -168,7 +178,11 @@ void Keeper::wait_for_something() {
     if (watched[1].revents != 0) take_notices();
     if (watched[0].revents != 0) take_signals();
     const bool hung_up = (watched[1].revents & POLLHUP) != 0;
-    if (running() && (hung_up || watched[2].revents != 0)) on_death();
+    if (running() && watched[2].revents != 0) {
+        on_death();
+    } else if (running() && hung_up) {
+        on_hang_up();
+    }
 }
 
 void Keeper::take_notices() {

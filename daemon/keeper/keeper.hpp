@@ -41,6 +41,7 @@ class Keeper {
     void take_signals();
     void take_notices();
     void on_death();
+    void on_hang_up();
     void pass_on(int signal);
     void reap();
 

@@ -78,9 +78,19 @@ NoticeSent send_notice(int socket, std::string_view text, int fd) {
         count = ::sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     } while (count < 0 && errno == EINTR);
     if (count >= 0) return NoticeSent::sent;
-    // The last: too many descriptors are on their way already.
-    const bool later = errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS;
-    return later ? NoticeSent::busy : NoticeSent::gone;
+    switch (errno) {
+        case EAGAIN:
+        case ENOBUFS:
+        case ENOMEM:
+        case ETOOMANYREFS:  // too many descriptors are on their way already
+            return NoticeSent::busy;
+        case EBADF:
+        case EINVAL:
+        case EMSGSIZE:
+            return NoticeSent::refused;
+        default:
+            return NoticeSent::gone;
+    }
 }
 
 NoticeReceived receive_notice(int socket, Notice& notice, Fd& fd) {

@@ -31,8 +31,9 @@ std::string remove_text(std::string_view name);
 
 enum class NoticeSent {
     sent,
-    busy,  // the reader is slow: try again
-    gone,  // nobody reads there any more, or errno says why
+    busy,     // the reader is slow, or the system short of something: try again
+    gone,     // nobody reads there any more
+    refused,  // the message itself: errno says why
 };
 // Never blocks. `fd` -1: none goes along.
 NoticeSent send_notice(int socket, std::string_view text, int fd);

@@ -125,6 +125,10 @@ void Store::flush() {
                 timers_.arm(retry_, deadline_after(monotonic_now(), retry_least_ns),
                             [this] { flush(); });
                 return;
+            case NoticeSent::refused:
+                log().error("{} cannot be kept: {}", message.name, std::strerror(errno));
+                pending_.pop_front();
+                break;
             case NoticeSent::gone:
                 return on_loss();
         }

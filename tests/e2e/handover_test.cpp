@@ -124,6 +124,24 @@ TEST_F(Handover, a_service_manager_keeps_queues_from_one_daemon_to_the_next) {
     }
 }
 
+// Both have the lock that was kept. Two supervisors of one queue would give messages out twice.
+TEST_F(Handover, of_two_successors_one_works) {
+    {
+        DaemonProcess daemon(directory_, {}, manager_.environment());
+        ASSERT_TRUE(daemon.answers());
+        EXPECT_TRUE(manager_.comes_to([&] { return manager_.kept.contains("lock"); }));
+        daemon.stop(SIGKILL);
+    }
+    DaemonProcess first(directory_, {}, manager_.environment());
+    ASSERT_TRUE(first.answers());
+    DaemonProcess second(directory_, {}, manager_.environment());
+    EXPECT_EQ(second.wait(), 1);
+    EXPECT_NE(second.log().find("another shmqd (pid " + std::to_string(first.pid()) + ")"),
+              std::string::npos)
+        << second.log();
+    EXPECT_TRUE(first.answers());
+}
+
 Fd sealed_memfd(const std::string& text, int seals) {
     Fd fd(::memfd_create("forged", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     EXPECT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
