@@ -1,7 +1,7 @@
 // shmq_demo [--keep] [FOLDER...]: every line of every file below some folders goes through one
 // queue, from two producer processes to three consumer processes, while one consumer is stopped for
-// a while and one is killed. Then the books are made. Exit: 0 nothing lost and every check held, 1
-// otherwise, 2 wrong usage.
+// a while and one is killed, and so is the daemon. Then the books are made. Exit: 0 nothing lost
+// and every check held, 1 otherwise, 2 wrong usage.
 //
 // It runs a daemon of its own on a socket in a folder of its own, so it disturbs nobody's queues.
 #include <shmq/client.hpp>
@@ -41,8 +41,9 @@ static_assert(consumers <= consumers_max);
 constexpr const char* queue_name = "demo";
 constexpr auto lease = 10s;
 constexpr auto stopped_for = 400ms;  // well below the lease: its messages must stay its own
-constexpr double stop_at = 0.25, kill_at = 0.5;  // share of the input that was sent
-constexpr auto kill_patience = 500ms;  // how long to wait for a moment when the victim holds any
+constexpr double stop_at = 0.25, kill_at = 0.5,
+                 kill_daemon_at = 0.7;  // share of the input that was sent
+constexpr auto kill_patience = 500ms;   // how long to wait for a moment when the victim holds any
 constexpr unsigned watchdog_seconds = 120;
 constexpr std::uint32_t kept_messages_max = 100;
 
@@ -180,7 +181,8 @@ class Demo {
     }
 
     bool carry() {
-        while (!(stopped_ && continued_ && killed_ && producers_ended() && drained())) {
+        while (!(stopped_ && continued_ && killed_ && daemon_killed_ && producers_ended() &&
+                 drained())) {
             if (!all_well()) return false;
             disturb();
             progress_.show(share_sent(), received(),
@@ -198,7 +200,7 @@ class Demo {
         return true;
     }
 
-    // Stops one consumer and lets it go on; kills another.
+    // Stops one consumer and lets it go on; kills another, and the daemon.
     void disturb() {
         const double share = share_sent();
         const auto now = Clock::now();
@@ -213,6 +215,7 @@ class Demo {
             continued_ = true;
             say_at(now, "consumer 2 continued");
         }
+        if (killed_ && !daemon_killed_ && share >= kill_daemon_at) kill_daemon(now);
         if (killed_ || share < kill_at) return;
         if (kill_by_ == TimePoint()) kill_by_ = now + kill_patience;
         const auto in_hand = work_.board.consumers[killed_consumer].in_hand.load();
@@ -223,6 +226,16 @@ class Demo {
         killed_ = true;
         say_at(now, "consumer 3 killed (SIGKILL), within a batch of " + std::to_string(in_hand) +
                         " messages");
+    }
+
+    // `daemon_` is its keeper, which starts another one; no process sees anything of it.
+    void kill_daemon(TimePoint now) {
+        const auto status = client_->status();
+        if (!status) return;
+        ::kill(static_cast<pid_t>(status->pid), SIGKILL);
+        daemon_killed_ = true;
+        say_at(now,
+               "the daemon killed (SIGKILL): everybody goes on, and its keeper starts another");
     }
 
     void say_at(TimePoint now, const std::string& what) {
@@ -323,6 +336,7 @@ class Demo {
     Progress progress_;
     TimePoint started_, continue_at_, kill_by_;
     bool stopped_ = false, continued_ = false, killed_ = false, kept_ = false;
+    bool daemon_killed_ = false;
 };
 
 std::optional<Options> parse(int argument_count, char** arguments) {
