@@ -276,9 +276,6 @@ TEST_F(Bringing, an_empty_queue_of_that_name_makes_room_and_a_used_one_does_not)
 
 TEST_F(Bringing, what_a_client_made_is_refused) {
     const std::string genuine = read_json(definition_).dump();
-    Json richer = read_json(definition_);
-    richer["owner"] = 4711;
-    richer["mode"] = 0777;
     const auto refused = [&](const Fd& definition, const Fd& ring, const Fd& pool) {
         EXPECT_EQ(bring(definition, ring, pool), error::definition_refused);
         EXPECT_FALSE(known("q"));
@@ -299,7 +296,8 @@ TEST_F(Bringing, a_definition_of_another_user_is_refused) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root, to become another user";
     Json richer = read_json(definition_);
     richer["mode"] = 0777;
-    // Made by a stranger, and handed to us: its owner stays.
+    richer["options"]["mode"] = 0777;
+    // Right in all but who made it: a stranger did, and handed it to us. The owner stays.
     int ends[2];
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends), 0);
     const Fd ours(ends[0]);
