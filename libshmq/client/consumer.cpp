@@ -57,13 +57,11 @@ Error ConsumerCore::why_not(shm::ReceiveStatus status) const noexcept {
 // Receives into `delivery`; sleeps at most until the deadline.
 Result<void> ConsumerCore::wait_for(shm::Delivery& delivery, Nanoseconds deadline) noexcept {
     auto status = side_.try_receive(delivery);
-    if (status == shm::ReceiveStatus::received) [[likely]] {
-        waiting_.went_through();
-        return {};
-    }
+    if (status == shm::ReceiveStatus::received) return {};
     if (status == shm::ReceiveStatus::empty) {
+        const std::uint64_t delivered = side_.record().delivered.load(shm::memory_order_relaxed);
         const Waited waited = waiting_.until(
-            deadline,
+            deadline, delivered,
             [&](bool thorough) {
                 status = side_.try_receive(delivery, thorough);
                 return status != shm::ReceiveStatus::empty;

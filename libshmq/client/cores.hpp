@@ -80,7 +80,6 @@ class ProducerCore final : public HandleCore {
             return false;
         if (!side_.send_at_once(payload.data(), payload.size(), now)) [[unlikely]]
             return false;
-        waiting_.went_through();
         return true;
     }
     // After send_at_once: whether a receiver has to be woken.
@@ -139,7 +138,6 @@ class ConsumerCore final : public HandleCore {
         shm::Delivery delivery;
         if (unusable() || !side_.receive_at_once(delivery)) [[unlikely]]
             return slowly(*this);
-        waiting_.went_through();
         return Result<Message>(std::in_place, this, delivery);
     }
     Result<Message> receive(Nanoseconds deadline) noexcept;

@@ -42,14 +42,12 @@ void ProducerCore::close() noexcept {
 template <typename Attempt>
 Result<void> ProducerCore::until_sent(Nanoseconds deadline, Attempt attempt) noexcept {
     shm::SendStatus status = attempt();
-    if (status == shm::SendStatus::sent) [[likely]] {
-        waiting_.went_through();
-        return {};
-    }
+    if (status == shm::SendStatus::sent) return {};
     if (status == shm::SendStatus::full && (rejects_ || deadline == 0)) return Condition::full;
     if (status == shm::SendStatus::full) {
+        const std::uint64_t sent = side_.record().sent.load(shm::memory_order_relaxed);
         const Waited waited = waiting_.until(
-            deadline,
+            deadline, sent,
             [&](bool) {
                 status = attempt();
                 return status != shm::SendStatus::full;

@@ -24,11 +24,11 @@ Waiting::Waiting(shm::WaitPoint& point, bool for_room, bool plain_wakers,
       spins_(first_spins()),
       waits_before_try_(waits_before_try_least) {}
 
-bool Waiting::stands_back() noexcept {
+bool Waiting::stands_back(std::uint64_t done_so_far) noexcept {
     if (spins_ == 0) return false;  // one processor: the other cannot run meanwhile
     if (for_room_) return true;
-    const bool streamed = streak_ >= streak_long;
-    streak_ = 0;
+    const bool streamed = done_so_far - done_before_ >= streak_long;
+    done_before_ = done_so_far;
     if (tried_) {
         waits_before_try_ = streamed ? waits_before_try_least
                                      : std::min(2 * waits_before_try_, waits_before_try_most);

@@ -25,11 +25,9 @@ class Waiting {
     // Calls `attempt(thorough)` until it returns true, the deadline comes, or stop() was called.
     // `thorough` is set when a sleep has lasted so long that hints are no longer believed.
     // `plenty()` tells whether so many attempts would go through that none need wait for more.
+    // `done_so_far`: attempts that went through, ever.
     template <typename Attempt, typename Plenty>
-    Waited until(Nanoseconds deadline, Attempt attempt, Plenty plenty);
-
-    // To be called when an attempt succeeded without `until`.
-    void went_through() noexcept { ++streak_; }
+    Waited until(Nanoseconds deadline, std::uint64_t done_so_far, Attempt attempt, Plenty plenty);
 
     // Any thread, any signal handler.
     void stop() noexcept {
@@ -43,7 +41,7 @@ class Waiting {
   private:
     template <typename Attempt>
     bool spin(Attempt& attempt);
-    bool stands_back() noexcept;
+    bool stands_back(std::uint64_t done_so_far) noexcept;
     Nanoseconds sleep_end(Nanoseconds now, Nanoseconds deadline) const noexcept;
     Waited interrupted() noexcept;
 
@@ -52,8 +50,8 @@ class Waiting {
     bool plain_wakers_;
     Nanoseconds look_again_;
     unsigned spins_;
-    unsigned streak_ = 0;  // attempts that went through since we last had to wait
-    unsigned waits_ = 0;   // since we last stood back
+    std::uint64_t done_before_ = 0;  // when we last had to wait
+    unsigned waits_ = 0;             // since we last stood back
     unsigned waits_before_try_;
     bool tried_ = false;  // the last time we stood back, it was to see what comes of it
     std::uint64_t sleeps_ = 0;
@@ -93,9 +91,10 @@ bool Waiting::spin(Attempt& attempt) {
 }
 
 template <typename Attempt, typename Plenty>
-Waited Waiting::until(Nanoseconds deadline, Attempt attempt, Plenty plenty) {
+Waited Waiting::until(Nanoseconds deadline, std::uint64_t done_so_far, Attempt attempt,
+                      Plenty plenty) {
     sleeps_last_ = 0;
-    if (stands_back()) {
+    if (stands_back(done_so_far)) {
         const unsigned most = for_room_ ? 4 * run_ahead_breaths : run_ahead_breaths;
         for (unsigned breath = 0; breath < most && !plenty(); ++breath)
             shm::cpu_relax();

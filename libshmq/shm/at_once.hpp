@@ -97,9 +97,8 @@ template <typename Fill>
     delivery.deliveries = 1;
     delivery.failures = 0;
     delivery.block = {};
-    const std::uint64_t in_flight = ++in_flight_;
+    ++in_flight_;
     if (!delivery.unmarked()) ++leased_;
-    record.in_flight.store(in_flight, memory_order_relaxed);
     bump(record.delivered);
     bump(record.delivered_bytes, length);
 }
@@ -107,7 +106,7 @@ template <typename Fill>
 [[gnu::always_inline]] inline bool ReceiveSide::receive_at_once(Delivery& delivery) {
     const SegmentHeader& header = *view_.header;
     const bool attention =
-        takes_left_ == 0 || in_flight_ >= in_flight_limit() ||
+        !after(next_look_, cursor_.next) || in_flight_ >= in_flight_limit() ||
         header.space.closed.load(memory_order_relaxed) != 0 ||
         header.returns.load(memory_order_acquire) != seen_returns_ ||  // [5]
         (exclusive_ && header.purge_requests.load(memory_order_relaxed) != seen_purges_);
@@ -131,16 +130,13 @@ template <typename Fill>
         return false;
     }
     ring.prefetch_beyond(position);
-    --takes_left_;
     opened(delivery, slot, length);
     return true;
 }
 
 [[gnu::always_inline]] inline void ReceiveSide::acked(const Lease& lease) {
-    ParticipantRecord& record = *record_;
-    const std::uint64_t in_flight = --in_flight_;
-    record.in_flight.store(in_flight, memory_order_relaxed);
-    bump(record.acked);
+    --in_flight_;
+    bump(record_->acked);
     if (!lease.unmarked()) {
         --leased_;
     } else if (lease.sequence == base_) {

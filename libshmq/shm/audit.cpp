@@ -182,6 +182,26 @@ TotalCounts count_totals(const Segment& segment) {
     return counts;
 }
 
+namespace {
+
+// Messages that a participant holds: its mark is on them, or it has read them as the only one who
+// may.
+std::uint64_t in_flight(const QueueView& view, std::uint16_t number,
+                        const ParticipantRecord& record) {
+    const std::uint64_t read = record.read_position.load(memory_order_relaxed);
+    std::uint64_t held = 0;
+    for (std::uint64_t index = 0; index < view.ring.capacity(); ++index) {
+        const SlotWord word = view.ring.word_at(index);
+        const std::uint64_t sequence = view.ring.slot(index).sequence.load(memory_order_relaxed);
+        const bool marked = word.state() == SlotState::leased && word.owner() == number;
+        const bool unmarked = word.state() == SlotState::ready && after(read, sequence);
+        if (marked || unmarked) ++held;
+    }
+    return held;
+}
+
+}  // namespace
+
 std::vector<ParticipantView> list_participants(const Segment& segment) {
     const QueueView view = view_of(segment);
     std::vector<ParticipantView> participants;
@@ -202,7 +222,7 @@ std::vector<ParticipantView> list_participants(const Segment& segment) {
         seen.delivered = record.delivered.load(memory_order_relaxed);
         seen.acked = record.acked.load(memory_order_relaxed);
         seen.redelivered = record.redelivered.load(memory_order_relaxed);
-        seen.in_flight = record.in_flight.load(memory_order_relaxed);
+        seen.in_flight = in_flight(view, seen.number, record);
         seen.sleeps = record.sleeps.load(memory_order_relaxed);
         participants.push_back(seen);
     }

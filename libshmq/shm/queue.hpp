@@ -198,8 +198,8 @@ class ReceiveSide {
 
   private:
     // A consumer that finds nothing announced in the returned map still walks on in it after so
-    // many takes: a returner may have been stopped before it could announce its return.
-    static constexpr std::uint32_t takes_between_looks = 1024;
+    // many positions: a returner may have been stopped before it could announce its return.
+    static constexpr std::uint64_t positions_between_looks = 1024;
     // An exclusive consumer stores the head hint when it has moved this far.
     static constexpr std::uint64_t head_interval = 64;
 
@@ -213,7 +213,6 @@ class ReceiveSide {
     void ended(bool was_marked) {
         --in_flight_;
         if (was_marked) --leased_;
-        record_->in_flight.store(in_flight_, memory_order_relaxed);
     }
     void advance_base();
     bool ack_read_at(std::uint64_t position);
@@ -235,7 +234,7 @@ class ReceiveSide {
     std::uint64_t leased_ = 0;  // of in_flight_, those with a mark in the ring
     std::uint64_t base_ = 0;    // exclusive: no message of ours is unread or unacked before it
     std::uint64_t stored_head_ = 0;
-    std::uint32_t takes_left_ = 0;  // until we look at the returned map unasked
+    std::uint64_t next_look_ = 0;  // the position at which we look at the returned map unasked
 };
 
 // ---- Templates ---------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ ReceiveSide::ReceiveSide(const QueueView& view, std::uint16_t number, std::uint3
       seen_purges_(view.header->purge_requests.load(memory_order_acquire)) {
     cursor_.next = view_.header->head.load(memory_order_relaxed);
     cursor_.skips = &record_->skips;
-    base_ = stored_head_ = cursor_.next;
+    base_ = stored_head_ = next_look_ = cursor_.next;
 }
 
 // ---- Receiving ---------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ ReceiveSide::ReceiveSide(const QueueView& view, std::uint16_t number, std::uint3
 ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
     if (receive_at_once(delivery)) return ReceiveStatus::received;
     const ReceiveStatus status = look_and_take(delivery, thorough);
-    if (finds_.pending()) takes_left_ = 0;
+    if (finds_.pending()) next_look_ = cursor_.next;
     return status;
 }
 
@@ -45,7 +45,8 @@ ReceiveStatus ReceiveSide::look_and_take(Delivery& delivery, bool thorough) {
         [[unlikely]] {
         free_for_purge();
     }
-    const bool look = view_.map.returns() != seen_returns_ || finds_.pending() || takes_left_ == 0;
+    const bool look = view_.map.returns() != seen_returns_ || finds_.pending() ||
+                      !after(next_look_, cursor_.next);
     if (look && receive_returned(delivery)) [[unlikely]]
         return ReceiveStatus::received;
     for (;;) {
@@ -67,7 +68,7 @@ ReceiveStatus ReceiveSide::look_and_take(Delivery& delivery, bool thorough) {
 
 // Looks where returned messages are announced, and now and then where they are not.
 bool ReceiveSide::receive_returned(Delivery& delivery) {
-    takes_left_ = takes_between_looks;
+    next_look_ = cursor_.next + positions_between_looks;
     const std::uint64_t returns = view_.map.returns();
     if (returns != seen_returns_) {
         seen_returns_ = returns;

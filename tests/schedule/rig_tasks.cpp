@@ -44,7 +44,7 @@ void Rig::send_one(Party& party) {
         while (status == shm::SendStatus::full) {
             if (scenario_.interrupts && party.random.one_in(2)) waiting.stop();
             waiting.until(
-                no_deadline,
+                no_deadline, 0,
                 [&](bool) {
                     status = attempt(party, id, block, large);
                     return status != shm::SendStatus::full;
@@ -107,7 +107,7 @@ bool Rig::receive(Party& party, bool wait) {
                         no_deadline);
         if (scenario_.interrupts && party.random.one_in(2)) waiting.stop();
         waiting.until(
-            no_deadline,
+            no_deadline, 0,
             [&](bool thorough) {
                 status = side.try_receive(delivery, thorough);
                 return status != shm::ReceiveStatus::empty;

@@ -68,7 +68,7 @@ void run_send_waiting(World& world, Party& self, Report& report) {
     Waiting waiting(world.view().header->space, true,
                     world.view().geometry->has(shm::exclusive_consumer), no_deadline);
     waiting.until(
-        no_deadline, [&](bool) { return try_inline(self, id, true); }, never_stands_back);
+        no_deadline, 0, [&](bool) { return try_inline(self, id, true); }, never_stands_back);
     if (waiting.slept()) self.sender->wake_space();
     report.returns(Verb::send, id, true);
 }
@@ -117,7 +117,7 @@ void run_receive_waiting(World& world, Party& self, Report& report) {
     shm::Delivery delivery;
     report.begins(Verb::receive, 0);
     waiting.until(
-        no_deadline,
+        no_deadline, 0,
         [&](bool thorough) {
             return self.receiver->try_receive(delivery, thorough) == shm::ReceiveStatus::received;
         },

@@ -40,7 +40,7 @@ class ThreadsTest : public testing::TestWithParam<Race> {
             const std::string text = payload(index, number);
             const auto attempt = [&](bool) { return send_text(side, text) == SendStatus::sent; };
             if (GetParam().sleeps) {
-                waiting.until(no_deadline, attempt, [&] { return side.room_for_many(); });
+                waiting.until(no_deadline, 0, attempt, [&] { return side.room_for_many(); });
                 if (waiting.slept()) side.wake_space();
             } else {
                 while (!attempt(false))
@@ -61,7 +61,7 @@ class ThreadsTest : public testing::TestWithParam<Race> {
                        side.try_receive(delivery, thorough) == ReceiveStatus::received;
             };
             if (GetParam().sleeps) {
-                waiting.until(no_deadline, attempt, [&] { return side.many_ready(); });
+                waiting.until(no_deadline, 0, attempt, [&] { return side.many_ready(); });
                 if (waiting.slept()) side.pass_wake_on();
             } else if (!attempt(false)) {
                 std::this_thread::yield();
