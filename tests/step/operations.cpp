@@ -12,17 +12,22 @@ constexpr std::uint32_t batch = 3;
 
 // ---- Producers ---------------------------------------------------------------------------------
 
-bool try_inline(Party& self, MessageId id, bool wake_now) {
+// As Producer::send does: at once where that goes, else with everything that may have to be done.
+bool send_small(Party& self, MessageId id, bool wake_now) {
     std::byte payload[small_bytes];
     Ledger::write_payload(id, payload, sizeof payload);
-    return self.sender->try_send(payload, sizeof payload, time_sent, wake_now) ==
-           shm::SendStatus::sent;
+    if (!self.sender->send_at_once(payload, sizeof payload, time_sent)) {
+        return self.sender->try_send(payload, sizeof payload, time_sent, wake_now) ==
+               shm::SendStatus::sent;
+    }
+    if (wake_now && self.sender->receivers_wait()) self.sender->wake_receivers(1);
+    return true;
 }
 
 void run_send_inline(World&, Party& self, Report& report) {
     const MessageId id = self.to_send[0];
     report.begins(Verb::send, id);
-    const bool sent = try_inline(self, id, true);
+    const bool sent = send_small(self, id, true);
     report.returns(Verb::send, id, sent);
 }
 
@@ -50,7 +55,7 @@ void run_send_batch(World&, Party& self, Report& report) {
     std::uint32_t sent = 0;
     for (; sent < batch; ++sent) {
         report.begins(Verb::send, self.to_send[sent]);
-        const bool done = try_inline(self, self.to_send[sent], false);
+        const bool done = send_small(self, self.to_send[sent], false);
         report.returns(Verb::send, self.to_send[sent], done);
         if (!done) break;
     }
@@ -68,7 +73,7 @@ void run_send_waiting(World& world, Party& self, Report& report) {
     Waiting waiting(world.view().header->space, true,
                     world.view().geometry->has(shm::exclusive_consumer), no_deadline);
     waiting.until(
-        no_deadline, 0, [&](bool) { return try_inline(self, id, true); }, never_stands_back);
+        no_deadline, 0, [&](bool) { return send_small(self, id, true); }, never_stands_back);
     if (waiting.slept()) self.sender->wake_space();
     report.returns(Verb::send, id, true);
 }
@@ -84,18 +89,31 @@ void note_received(Party& self, Report& report, const shm::Delivery& delivery) {
     report.received(id, delivery.lease.sequence, delivery.deliveries);
 }
 
+// As Consumer::receive does.
 bool try_one(Party& self, Report& report) {
     shm::Delivery delivery;
     report.begins(Verb::receive, 0);
-    if (self.receiver->try_receive(delivery, true) != shm::ReceiveStatus::received) return false;
+    if (!self.receiver->receive_at_once(delivery) &&
+        self.receiver->try_receive(delivery, true) != shm::ReceiveStatus::received) {
+        return false;
+    }
     note_received(self, report, delivery);
+    return true;
+}
+
+// As Message::ack does.
+bool ack(shm::ReceiveSide& side, const shm::Delivery& delivery, bool wake_now) {
+    if (delivery.block.valid() || !side.ack_at_once(delivery.lease)) {
+        return side.ack(delivery, wake_now) == shm::HoldStatus::done;
+    }
+    if (wake_now && side.producers_wait()) side.wake_space();
     return true;
 }
 
 void ack_held(Party& self, Report& report, std::size_t which, bool wake_now) {
     const Held& held = self.held[which];
     report.begins(Verb::ack, held.id);
-    const bool done = self.receiver->ack(held.delivery, wake_now) == shm::HoldStatus::done;
+    const bool done = ack(*self.receiver, held.delivery, wake_now);
     report.returns(Verb::ack, held.id, done);
 }
 

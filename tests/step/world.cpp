@@ -251,6 +251,12 @@ void World::claim_and_stop() {
 
 void World::finish_claim() {
     if (!stopped_claim_) return;
+    // Others may have gone past it. To free it is for its owner alone, who may be writing there.
+    const shm::SlotWord word = view_.ring.word_at(*stopped_claim_);
+    if (word.owner() != stopped_.number ||
+        (word.state() != shm::SlotState::writing && word.state() != shm::SlotState::skipped)) {
+        ledger_.breach("the claim of a living producer was taken from it");
+    }
     const bool published = view_.ring.publish(*stopped_claim_, stopped_.number);
     if (published) shm::bump(stopped_.sender->record().sent);
     say(stopped_, Verb::send, stopped_message_, true, published);
