@@ -1,6 +1,7 @@
 #include "step/ledger.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace shmq::step {
@@ -70,7 +71,6 @@ void Ledger::told_send(Message& message, const Entry& entry) {
 void Ledger::told_receive(std::uint16_t consumer, Message& message, const Entry& entry) {
     const auto call = receives_.find(consumer);
     const std::uint64_t begun = call == receives_.end() ? clock_ : call->second;
-    if (call != receives_.end()) receives_.erase(call);
     if (message.begun == 0) breach_of(entry.id, "was delivered before its send began");
     if (message.refused) breach_of(entry.id, "was delivered, though its send was refused");
     if (message.ended_at != 0 && message.ended_at < begun) {
@@ -89,8 +89,14 @@ void Ledger::told_receive(std::uint16_t consumer, Message& message, const Entry&
     if (message.deliveries > bit && message.delivered_at < begun) {
         breach_of(entry.id, "was delivered with a count of deliveries that does not grow");
     }
+    // Who began to receive and has not said what came of it may have had it, too.
+    const auto told = static_cast<std::uint32_t>(std::popcount(message.deliveries));
+    if (entry.deliveries > told + 1 && receives_.empty() && !untold_deliveries_) {
+        breach_of(entry.id, "was delivered with a count of deliveries that grows by itself");
+    }
     message.deliveries |= bit;
     message.delivered_at = clock_;
+    if (call != receives_.end()) receives_.erase(call);
     message.published = true;
     message.position = entry.sequence;
     if (entry.deliveries > 1) return;

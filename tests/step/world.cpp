@@ -111,6 +111,8 @@ World::World(const Setting& setting)
     if (!one_producer) stopped_ = admit(shm::Role::producer);
     if (!one_consumer) holder_ = admit(shm::Role::consumer);
     view_.header->in_flight_cap.store(in_flight_any);
+    const bool drops = setting_.overflow == shm::Overflow::drop_oldest;
+    if (drops || setting_.purges) ledger_.allow_untold_deliveries();
     prepare_ring();
     prepare_subject();
     subject_.held.reserve(2 * ring_capacity);
