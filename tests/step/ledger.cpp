@@ -39,6 +39,8 @@ MessageId Ledger::read_payload(const std::byte* data, std::size_t length) {
 void Ledger::tell(std::uint16_t participant, const Entry& entry) {
     ++clock_;
     if (entry.verb == Verb::receive && !entry.returned) {
+        // What the one before brought was never told, for its lease was over by then.
+        untold_deliveries_ |= receives_.contains(participant);
         receives_[participant] = clock_;
         return;
     }
@@ -52,6 +54,10 @@ void Ledger::tell(std::uint16_t participant, const Entry& entry) {
         default:
             return told_end(message, entry);
     }
+}
+
+void Ledger::leaves(std::uint16_t participant) {
+    untold_deliveries_ |= receives_.erase(participant) != 0;
 }
 
 void Ledger::told_send(Message& message, const Entry& entry) {

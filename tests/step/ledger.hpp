@@ -17,6 +17,8 @@ class Ledger {
     MessageId announce(std::uint16_t producer);
     // By a call of `participant`, in the order in which things happened.
     void tell(std::uint16_t participant, const Entry& entry);
+    // Its number may be another's from here on.
+    void leaves(std::uint16_t participant);
     // Bytes of a message: its number, over and over.
     static void write_payload(MessageId id, std::byte* data, std::size_t length);
     // The message with these bytes; a breach if they are no message's.

@@ -106,6 +106,7 @@ void World::reclaim_strangers() {
 
 void World::replace_subject() {
     subject_gone_ = true;
+    ledger_.leaves(subject_.number);
     if (subject_.role == shm::Role::producer && !producer_.there())
         producer_ = admit(shm::Role::producer);
     if (subject_.role == shm::Role::consumer && !consumer_.there())
