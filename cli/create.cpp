@@ -18,6 +18,7 @@ struct CreateOptions {
     QueueOptions queue;
     std::optional<std::chrono::nanoseconds> lease;
     std::optional<std::uint64_t> capacity, slot_size, in_flight;
+    bool no_dead_letter = false;
     bool if_missing = false;
 };
 
@@ -71,6 +72,54 @@ void add_behaviour(Options& command, QueueOptions& queue) {
                  queue.exact_timestamps);
 }
 
+void add_failures(Options& command, CreateOptions& options) {
+    QueueOptions& queue = options.queue;
+    command.value(
+        "--max-deliveries", "N|unlimited",
+        "Failed deliveries before a message goes to the dead-letter queue (default 20)",
+        [&queue](const std::string& text) {
+            if (text == "unlimited") {
+                queue.max_deliveries = 0;
+                return;
+            }
+            const auto number = parse_size(text);
+            if (!number || *number == 0 || *number > 1023) {
+                throw BadValue(fmt::format("'{}'; it is 1 to 1023, or unlimited", escape(text)));
+            }
+            queue.max_deliveries = static_cast<std::uint32_t>(*number);
+        });
+    const auto named = command.value(
+        "--dead-letter", "NAME",
+        "Queue for messages that failed too often or were rejected (default NAME.dlq)",
+        [&queue](const std::string& text) {
+            if (const std::string wrong = check_queue_name(text); !wrong.empty()) {
+                throw BadValue(wrong);
+            }
+            queue.dead_letter = text;
+        });
+    const auto none = command.flag("--no-dead-letter", "Drop such messages instead, and count them",
+                                   options.no_dead_letter);
+    Options::exclude(named, none);
+    command.value(
+        "--retry-delay", "FIRST[..MAX]",
+        "Time before a message that was given back is offered again; doubled each time up "
+        "to MAX (default none)",
+        [&queue](const std::string& text) {
+            const std::size_t dots = text.find("..");
+            const auto first = parse_duration(text.substr(0, dots));
+            if (!first) throw BadValue(fmt::format("'{}': {}", escape(text), first.error()));
+            queue.retry_delay = *first;
+            if (dots == std::string::npos) return;
+            const auto most = parse_duration(text.substr(dots + 2));
+            if (!most) throw BadValue(fmt::format("'{}': {}", escape(text), most.error()));
+            queue.retry_delay_max = *most;
+        });
+    command.flag("--pause-stopped",
+                 "No lease runs out while its holder is stopped (a signal, a debugger, a frozen "
+                 "cgroup)",
+                 queue.pause_stopped);
+}
+
 // A count that does not fit the option's type is certainly over its limit, which the library names:
 // so it gets the largest value there is and not the rest of a division.
 std::uint32_t narrow(std::uint64_t value) {
@@ -86,6 +135,7 @@ Exit create(const Context& context, CreateOptions& options) {
         // The library would take it for "the default".
         throw Failure(Exit::usage, "create: --lease: 0; a consumer needs some time");
     }
+    if (options.no_dead_letter) queue.dead_letter = "";
     queue.lease = options.lease.value_or(std::chrono::nanoseconds(0));
     Client client = context.connect();
     need(options.if_missing ? client.declare(options.name, queue)
@@ -114,6 +164,7 @@ Action prepare(Options& command, const Context& context) {
                      options->lease);
     command.count("--in-flight", "N", "Unacked messages a consumer may hold (default 64)",
                   options->in_flight);
+    add_failures(command, *options);
     add_rights(command, queue);
     command.flag("--if-missing", "Fine if it is there with the same options", options->if_missing);
     return [options, &context] { return create(context, *options); };

@@ -6,6 +6,7 @@
 #include "cli/listing.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
+#include "cli/text.hpp"
 #include "cli/units.hpp"
 
 namespace shmq::cli {
@@ -25,6 +26,8 @@ void add_counts(Fields& fields, const QueueInfo& queue) {
         {"ready", queue.ready},
         {"leased", queue.leased},
         {"returned", queue.returned},
+        {"delayed", queue.delayed},
+        {"held", queue.held},
         {"sent", queue.sent},
         {"delivered", queue.delivered},
         {"acked", queue.acked},
@@ -33,6 +36,14 @@ void add_counts(Fields& fields, const QueueInfo& queue) {
         {"  oldest", queue.dropped_oldest},
         {"  rejected", queue.dropped_rejected},
         {"  damaged", queue.dropped_damaged},
+        {"  failed too often", queue.dropped_failed},
+        {"dead-lettered", queue.dead_lettered},
+        {"  rejected", queue.dead_rejected},
+        {"  lease expired", queue.dead_expired},
+        {"  crashed", queue.dead_crashed},
+        {"  max deliveries", queue.dead_limit},
+        {"moved in", queue.moved_in},
+        {"redriven", queue.redriven},
         {"purged", queue.purged},
         {"leases expired", queue.expired},
         {"reclaimed", queue.reclaimed},
@@ -43,12 +54,22 @@ void add_counts(Fields& fields, const QueueInfo& queue) {
         fields.add(key, format_count(count));
 }
 
+std::string retry_delay_text(const QueueOptions& options) {
+    if (options.retry_delay.count() == 0) return "none";
+    std::string text = format_duration_exact(options.retry_delay);
+    if (options.retry_delay_max > options.retry_delay) {
+        text += ".." + format_duration_exact(options.retry_delay_max);
+    }
+    return text;
+}
+
 std::string text_of(const QueueInfo& queue) {
     const QueueOptions& options = queue.options;
     const auto yes_no = [](bool yes) { return std::string(yes ? "yes" : "no"); };
     Fields fields;
     fields.add("name", queue.name);
     if (queue.quarantined) fields.add("state", "quarantined: found damaged, out of service");
+    if (!queue.alarm.empty()) fields.add("alarm", escape(queue.alarm));
     fields.add("capacity", format_count(options.capacity));
     add_counts(fields, queue);
     fields.add("sent bytes", format_size(queue.sent_bytes));
@@ -58,6 +79,12 @@ std::string text_of(const QueueInfo& queue) {
     fields.add("memory, at most", format_size(queue.memory_bytes));
     fields.add("overflow", std::string(overflow_name(options.overflow)));
     fields.add("lease", format_duration_exact(options.lease));
+    fields.add("pause stopped", yes_no(options.pause_stopped));
+    const std::uint32_t most = options.max_deliveries.value_or(0);
+    fields.add("max deliveries", most == 0 ? "unlimited" : format_count(most));
+    const std::string dead_letter = options.dead_letter.value_or("");
+    fields.add("dead letters", dead_letter.empty() ? "dropped" : "to " + dead_letter);
+    fields.add("retry delay", retry_delay_text(options));
     fields.add("in flight, at most", format_count(options.in_flight));
     fields.add("exclusive producer", yes_no(options.exclusive_producer));
     fields.add("exclusive consumer", yes_no(options.exclusive_consumer));

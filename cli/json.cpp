@@ -26,6 +26,11 @@ Json& Json::add(std::string_view name, std::string_view value) {
     return *this;
 }
 
+Json& Json::add(std::string_view name, Json value) {
+    value_->json[std::string(name)] = std::move(value.value_->json);
+    return *this;
+}
+
 Json& Json::add_bool(std::string_view name, bool value) {
     value_->json[std::string(name)] = value;
     return *this;

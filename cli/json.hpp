@@ -35,6 +35,7 @@ class Json {
     Json& add(std::string_view name, Value value) {
         return add_signed(name, value);
     }
+    Json& add(std::string_view name, Json value);
     Json& add_null(std::string_view name);
     void push(Json element);
 

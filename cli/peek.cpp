@@ -51,6 +51,7 @@ Json to_json(const shm::MessageView& message) {
         .add("age_ns", age_of(message.timestamp).count())
         .add("deliveries", message.deliveries)
         .add("failures", message.failures)
+        .add("redriven", message.redriven)
         .add("size", message.length)
         .add("encoding", readable ? "utf-8" : "base64")
         .add("content", readable ? std::string(text) : base64(text));

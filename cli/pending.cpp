@@ -1,18 +1,16 @@
-// shmq pending NAME [--json]: each unacked message and who holds it.
-// Exit: 0 shown, also if there is none; 1 no such queue or no right.
-#include <limits>
-#include <map>
-
+// shmq pending NAME [--json]: each unacked message, who holds it and for how long yet; and what
+// waits for its time, or for room in the dead-letter queue. Exit: 0 shown, also if there is none; 1
+// no such queue or no right.
 #include <fmt/format.h>
 
 #include "cli/command.hpp"
 #include "cli/json.hpp"
-#include "cli/observation.hpp"
 #include "cli/output.hpp"
 #include "cli/process.hpp"
 #include "cli/table.hpp"
 #include "cli/text.hpp"
 #include "cli/units.hpp"
+#include "client/session.hpp"
 
 namespace shmq::cli {
 namespace {
@@ -26,68 +24,68 @@ constexpr std::string_view example =
     "  shmq pending jobs\n"
     "  shmq pending jobs --json | jq '.[] | select(.process_state == \"T\")'";
 
-struct Owner {
-    std::uint32_t pid = 0;
-    std::uint32_t uid = 0;
-    ProcessInfo process;
-    bool known = false;
-};
-
-std::map<std::uint16_t, Owner> owners_in(const shm::Segment& segment) {
-    std::map<std::uint16_t, Owner> owners;
-    for (const shm::ParticipantView& participant : shm::list_participants(segment)) {
-        if (participant.role != shm::Role::consumer) continue;
-        owners[participant.number] = {participant.pid, participant.uid,
-                                      look_at_process(participant.pid), true};
-    }
-    return owners;
+char state_of_holder(const wire::Pending& message) {
+    return message.pid == 0 ? '?' : look_at_process(message.pid).state;
 }
 
-Json to_json(const shm::MessageView& message, const Owner& owner) {
+Json json_of(const wire::Pending& message) {
     Json json = Json::object();
-    json.add("sequence", message.sequence);
-    owner.pid != 0 ? json.add("pid", owner.pid) : json.add_null("pid");
-    const std::string& executable = owner.process.executable;
-    executable.empty() ? json.add_null("executable") : json.add("executable", executable);
-    owner.known ? json.add("uid", owner.uid) : json.add_null("uid");
-    json.add("process_state", std::string_view(&owner.process.state, 1))
-        .add("age_ns", age_of(message.timestamp).count())
-        .add("deliveries", message.deliveries)
+    json.add("sequence", message.sequence).add("state", wire::pending_state_token(message.state));
+    message.pid != 0 ? json.add("pid", message.pid) : json.add_null("pid");
+    const bool who = !message.executable.empty();
+    who ? json.add("executable", message.executable) : json.add_null("executable");
+    message.pid != 0 ? json.add("uid", message.uid) : json.add_null("uid");
+    const char state = state_of_holder(message);
+    json.add("process_state", std::string_view(&state, 1)).add("age_ns", message.age_ns);
+    const auto add_time = [&json](const char* name, const std::optional<std::uint64_t>& time) {
+        time ? json.add(name, *time) : json.add_null(name);
+    };
+    add_time("lease_left_ns", message.lease_left_ns);
+    add_time("due_in_ns", message.due_in_ns);
+    json.add("deliveries", message.deliveries)
         .add("failures", message.failures)
-        .add("size", message.length);
+        .add("size", message.size);
     return json;
 }
 
+// What is left of its lease, or until it is due.
+std::string time_left(const wire::Pending& message) {
+    const auto& left = message.due_in_ns ? message.due_in_ns : message.lease_left_ns;
+    if (!left) return "-";
+    return format_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(*left)));
+}
+
+std::string table_of(const std::vector<wire::Pending>& messages) {
+    using enum Table::Align;
+    Table table{{"SEQUENCE", right}, {"STATE"},       {"PID", right},  {"UID", right},
+                {"PROCESS"},         {"AGE", right},  {"LEFT", right}, {"DELIVERIES", right},
+                {"FAILURES", right}, {"SIZE", right}, {"EXECUTABLE"}};
+    for (const wire::Pending& message : messages) {
+        table.add_row(
+            {std::to_string(message.sequence),
+             std::string(wire::pending_state_token(message.state)),
+             message.pid == 0 ? "-" : std::to_string(message.pid),
+             message.pid == 0 ? "-" : std::to_string(message.uid),
+             std::string(1, state_of_holder(message)),
+             format_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(message.age_ns))),
+             time_left(message), std::to_string(message.deliveries),
+             std::to_string(message.failures), std::to_string(message.size),
+             message.executable.empty() ? "-" : escape(message.executable)});
+    }
+    return table.text();
+}
+
 Exit show(const Context& context, const PendingOptions& options) {
-    const Observation observation(context, options.name);
-    // Messages before owners: who took one just now is then in the list of owners.
-    const auto messages =
-        shm::pending(observation.segment(), std::numeric_limits<std::size_t>::max());
-    const auto owners = owners_in(observation.segment());
-    const auto owner_of = [&](const shm::MessageView& message) {
-        const auto found = owners.find(message.owner);
-        return found == owners.end() ? Owner{} : found->second;
-    };
-    if (options.json) {
-        Json all = Json::array();
-        for (const auto& message : messages)
-            all.push(to_json(message, owner_of(message)));
-        print(all.text());
+    Client client = context.connect();
+    const auto messages = need(SessionAccess::of(client)->pending(options.name));
+    if (!options.json) {
+        print(table_of(messages));
         return Exit::done;
     }
-    using enum Table::Align;
-    Table table{{"SEQUENCE", right}, {"PID", right},        {"UID", right},  {"STATE"},
-                {"AGE", right},      {"DELIVERIES", right}, {"SIZE", right}, {"EXECUTABLE"}};
-    for (const auto& message : messages) {
-        const Owner owner = owner_of(message);
-        const std::string& executable = owner.process.executable;
-        table.add_row(
-            {std::to_string(message.sequence), owner.pid == 0 ? "-" : std::to_string(owner.pid),
-             owner.known ? std::to_string(owner.uid) : "-", std::string(1, owner.process.state),
-             format_duration(age_of(message.timestamp)), std::to_string(message.deliveries),
-             std::to_string(message.length), executable.empty() ? "-" : escape(executable)});
-    }
-    print(table.text());
+    Json all = Json::array();
+    for (const wire::Pending& message : messages)
+        all.push(json_of(message));
+    print(all.text());
     return Exit::done;
 }
 

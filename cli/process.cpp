@@ -1,8 +1,8 @@
 #include "cli/process.hpp"
 
 #include <climits>
-#include <fstream>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -22,9 +22,13 @@ ProcessInfo look_at_process(std::uint32_t pid) {
     const ssize_t length =
         ::readlink(fmt::format("/proc/{}/exe", pid).c_str(), target, sizeof target);
     if (length > 0) info.executable.assign(target, static_cast<std::size_t>(length));
-    std::ifstream stat(fmt::format("/proc/{}/stat", pid));
-    std::string text{std::istreambuf_iterator<char>(stat), {}};
-    info.state = state_in_stat(text);
+    // Not a stream: it throws when the process is reaped in the midst of a read.
+    char text[1024];
+    const int stat = ::open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC);
+    if (stat < 0) return info;
+    const ssize_t read = ::read(stat, text, sizeof text);
+    ::close(stat);
+    if (read > 0) info.state = state_in_stat({text, static_cast<std::size_t>(read)});
     return info;
 }
 

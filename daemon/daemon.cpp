@@ -17,6 +17,7 @@
 #include "daemon/accounts.hpp"
 #include "daemon/adoption.hpp"
 #include "daemon/control/server.hpp"
+#include "daemon/dead_letters.hpp"
 #include "daemon/keeper/message.hpp"
 #include "daemon/keeper/store.hpp"
 #include "daemon/log.hpp"
@@ -65,8 +66,9 @@ struct Daemon::Parts {
           store(*io, timers),
           accounts(options.quotas),
           registry(accounts, store),
-          supervisor(*io, timers, store, roster),
-          methods(registry, supervisor, session_count, about),
+          dead_letters(registry),
+          supervisor(*io, timers, store, roster, dead_letters),
+          methods(registry, dead_letters, supervisor, session_count, about),
           server(*io, timers, accounts, supervisor, methods, session_count,
                  options.frame_time_max_ns) {}
 
@@ -77,6 +79,7 @@ struct Daemon::Parts {
     Roster roster;
     Accounts accounts;
     Registry registry;
+    DeadLetters dead_letters;
     Supervisor supervisor;
     std::size_t session_count = 0;
     About about;

@@ -9,6 +9,11 @@
 #include "shm/audit.hpp"
 
 namespace shmq::daemon {
+namespace {
+
+constexpr Nanoseconds idle_sweep_most_ns = 10 * nanoseconds_per_second;
+
+}  // namespace
 
 Queue::Queue(Settings settings, std::unique_ptr<shm::Segment> segment)
     : settings_(std::move(settings)), segment_(std::move(segment)), supervise_(*segment_) {
@@ -45,6 +50,12 @@ wire::Options Queue::options() const {
     options.exclusive_producer = geometry.has(shm::exclusive_producer);
     options.exclusive_consumer = geometry.has(shm::exclusive_consumer);
     options.exact_timestamps = geometry.has(shm::exact_timestamps);
+    const shm::Policy& policy = segment_->policy();
+    options.max_deliveries = policy.max_deliveries;
+    options.dead_letter = std::string(policy.dead_letter);
+    options.retry_delay_ns = policy.retry_first_ns;
+    options.retry_delay_max_ns = policy.retry_max_ns;
+    options.pause_stopped = (policy.flags & shm::pause_stopped) != 0;
     return options;
 }
 
@@ -59,20 +70,31 @@ wire::Queue Queue::describe() const {
     queue.group = settings_.ownership.group;
     queue.quarantined = quarantined();
     queue.ready = states.ready;
-    queue.leased = states.leased + states.deciding;
+    queue.leased = states.leased;
     queue.returned = states.returned;
+    queue.delayed = states.delayed;
+    queue.held = states.deciding;
+    queue.alarm = alarm_;
     queue.sent = totals.sent;
     queue.sent_bytes = totals.sent_bytes;
     queue.delivered = totals.delivered;
     queue.acked = totals.acked;
     queue.redelivered = totals.redelivered;
-    queue.dropped = totals.dropped_oldest + totals.dropped_rejected + totals.dropped_damaged;
+    queue.dropped = totals.dropped_oldest + totals.dropped_rejected + totals.dropped_damaged +
+                    totals.dropped_failed;
     queue.dropped_oldest = totals.dropped_oldest;
     queue.dropped_rejected = totals.dropped_rejected;
     queue.dropped_damaged = totals.dropped_damaged;
+    queue.dropped_failed = totals.dropped_failed;
     queue.purged = totals.purged;
     queue.expired = totals.expired;
     queue.reclaimed = totals.reclaimed_leases;
+    queue.dead_rejected = totals.dead_rejected;
+    queue.dead_expired = totals.dead_expired;
+    queue.dead_crashed = totals.dead_crashed;
+    queue.dead_limit = totals.dead_limit;
+    queue.moved_in = totals.moved_in;
+    queue.redriven = totals.redriven;
     queue.producers = producers;
     queue.consumers = consumers;
     queue.memory_bytes = memory_bytes();
@@ -81,7 +103,7 @@ wire::Queue Queue::describe() const {
 
 std::uint64_t Queue::message_count() const {
     const shm::StateCounts states = shm::count_states(*segment_);
-    return states.ready + states.leased + states.deciding + states.returned;
+    return states.ready + states.leased + states.deciding + states.delayed + states.returned;
 }
 
 void Queue::check_damage(std::string_view during) {
@@ -92,15 +114,26 @@ void Queue::check_damage(std::string_view during) {
                 quarantine_reason_);
 }
 
-// While consumers say that they hold nothing, a quarter of the lease is often enough. That saves
-// wake-ups and is no more: they may be stopped before they say so, and a lease runs all the same.
+void Queue::raise_alarm(const std::string& text) {
+    if (text == alarm_) return;
+    alarm_ = text;
+    if (text.empty()) {
+        log().info("queue {}: nothing is held any more", name());
+    } else {
+        log().warn("queue {}: {}", name(), text);
+    }
+}
+
+// While consumers say that they hold nothing, a quarter of the lease is often enough, or ten
+// seconds. That saves wake-ups and is no more: they may be stopped before they say so, and a lease
+// runs all the same.
 Nanoseconds Queue::sweep_interval() const {
     const Nanoseconds interval = supervise_.sweep_interval();
     for (const shm::ParticipantView& participant : shm::list_participants(*segment_)) {
         if (participant.role == shm::Role::consumer && participant.in_flight != 0) return interval;
     }
     const auto quarter = static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns / 4);
-    return std::max(interval, quarter);
+    return std::max(interval, std::min(quarter, idle_sweep_most_ns));
 }
 
 }  // namespace shmq::daemon

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,6 +15,13 @@
 #include "wire/control.hpp"
 
 namespace shmq::daemon {
+
+// Who had a message last; zeros where nobody knows.
+struct LastHolder {
+    std::uint32_t pid = 0;
+    std::uint32_t uid = 0;
+    std::string executable;
+};
 
 class Queue {
   public:
@@ -44,6 +52,7 @@ class Queue {
     shm::Segment& segment() { return *segment_; }
     const shm::Segment& segment() const { return *segment_; }
     shm::Supervise& supervise() { return supervise_; }
+    const shm::Supervise& supervise() const { return supervise_; }
 
     // Takes the queue out of service, for ever, if its memory was found to contradict itself. Users
     // and sleepers are told. To be called after each verb of supervise(); `during` names it.
@@ -54,6 +63,11 @@ class Queue {
     // The supervisor's books, which no peer can write.
     std::uint32_t producers = 0;  // numbers given out and not yet free
     std::uint32_t consumers = 0;
+    // Of messages that wait for room in the dead-letter queue, by sequence.
+    std::map<std::uint64_t, LastHolder> last_holders;
+    bool moves_settled = false;  // those that a predecessor left half-way
+    // What somebody has to look after; "": nothing. Said in the log when it changes.
+    void raise_alarm(const std::string& text);
     bool removed = false;  // by the registry: nobody finds it any more
     // What outlives this daemon: the number that its descriptors are kept under, and what the queue
     // is, sealed (definition.hpp).
@@ -62,6 +76,7 @@ class Queue {
     // Until the next look for leases that ran out.
     Nanoseconds sweep_interval() const;
     Timer sweep_timer;
+    Nanoseconds sweep_due = no_deadline;  // of the timer, while it is armed
     Nanoseconds sweep_not_before = 0;
 
   private:
@@ -69,6 +84,7 @@ class Queue {
     std::unique_ptr<shm::Segment> segment_;
     shm::Supervise supervise_;
     std::string quarantine_reason_;
+    std::string alarm_;
 };
 
 }  // namespace shmq::daemon

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "base/check.hpp"
@@ -31,6 +32,54 @@ shm::Shape shape_of(const wire::Options& options) {
     if (options.exclusive_consumer.value_or(false)) shape.flags |= shm::exclusive_consumer;
     if (options.exact_timestamps.value_or(false)) shape.flags |= shm::exact_timestamps;
     return shm::with_defaults(shape);
+}
+
+// Where dead letters go unless somebody says otherwise. A dead-letter queue has none itself. Long
+// names are cut, so that it still is a name; two of them may share one, each letter says whose it
+// is.
+std::string default_dead_letter(const std::string& name) {
+    const std::string_view suffix = limits::dead_letter_suffix;
+    if (name.ends_with(suffix)) return {};
+    return name.substr(0, limits::name_max_bytes - suffix.size()).append(suffix);
+}
+
+shm::Policy policy_of(const std::string& name, const wire::Options& options) {
+    shm::Policy policy{};
+    const std::string target = options.dead_letter.value_or(default_dead_letter(name));
+    const std::uint32_t most =
+        name.ends_with(limits::dead_letter_suffix) ? 0 : limits::max_deliveries_default;
+    policy.max_deliveries = options.max_deliveries.value_or(most);
+    policy.retry_first_ns = options.retry_delay_ns;
+    policy.retry_max_ns = std::max(options.retry_delay_ns, options.retry_delay_max_ns);
+    if (options.pause_stopped.value_or(false)) policy.flags |= shm::pause_stopped;
+    target.copy(policy.dead_letter, sizeof policy.dead_letter - 1);
+    return policy;
+}
+
+std::optional<wire::Failure> check_policy_options(const std::string& name,
+                                                  const wire::Options& options) {
+    const std::string target = options.dead_letter.value_or(default_dead_letter(name));
+    if (!target.empty()) {
+        if (const std::string reason = wire::check_name(target); !reason.empty()) {
+            return wire::invalid_parameter("options.dead_letter", reason);
+        }
+        if (target == name) {
+            return wire::invalid_parameter("options.dead_letter",
+                                           "a queue cannot be its own dead-letter queue");
+        }
+    }
+    if (options.retry_delay_ns == 0 && options.retry_delay_max_ns != 0) {
+        return wire::invalid_parameter("options.retry_delay_max", "needs a retry_delay");
+    }
+    if (options.retry_delay_max_ns != 0 && options.retry_delay_max_ns < options.retry_delay_ns) {
+        return wire::invalid_parameter("options.retry_delay_max", "is less than retry_delay");
+    }
+    const std::string complaint = shm::check_policy(policy_of(name, options));
+    if (!complaint.empty()) {
+        return wire::invalid_parameter("options." + complaint.substr(0, complaint.find(' ')),
+                                       complaint);
+    }
+    return {};
 }
 
 // The option that a complaint of check_shape begins with, as callers name it.
@@ -73,6 +122,9 @@ std::string text_of(bool value) {
 std::string text_of(std::uint64_t value) {
     return std::to_string(value);
 }
+std::string text_of(const std::string& value) {
+    return value.empty() ? "none" : value;
+}
 std::string text_of(wire::Overflow value) {
     return std::string(wire::overflow_token(value));
 }
@@ -110,6 +162,14 @@ std::optional<wire::Failure> first_difference(const Queue& queue, const wire::Op
     compare_flag("exclusive_producer", present.exclusive_producer, wanted.exclusive_producer);
     compare_flag("exclusive_consumer", present.exclusive_consumer, wanted.exclusive_consumer);
     compare_flag("exact_timestamps", present.exact_timestamps, wanted.exact_timestamps);
+    compare("max_deliveries", wanted.max_deliveries.has_value(),
+            std::uint64_t{*present.max_deliveries},
+            std::uint64_t{wanted.max_deliveries.value_or(0)});
+    compare("dead_letter", wanted.dead_letter.has_value(), *present.dead_letter,
+            wanted.dead_letter.value_or(""));
+    compare_number("retry_delay", present.retry_delay_ns, wanted.retry_delay_ns);
+    compare_number("retry_delay_max", present.retry_delay_max_ns, wanted.retry_delay_max_ns);
+    compare_flag("pause_stopped", present.pause_stopped, wanted.pause_stopped);
     return difference;
 }
 
@@ -135,9 +195,18 @@ wire::Outcome<Registry::Created> Registry::create(const Caller& caller, const st
         return std::unexpected(wire::invalid_name(name, reason));
     }
     if (auto failure = check_options(caller, options)) return std::unexpected(*failure);
+    if (auto failure = check_policy_options(name, options)) return std::unexpected(*failure);
     const auto found = queues_.find(name);
     if (found == queues_.end()) {
-        auto made = make(caller, name, options);
+        Plan plan;
+        plan.name = name;
+        plan.ownership = {.owner = caller.uid,
+                          .group = options.group.value_or(caller.gid),
+                          .mode = options.mode.value_or(mode_default)};
+        plan.in_flight = options.in_flight != 0 ? options.in_flight : limits::in_flight_default;
+        plan.shape = shape_of(options);
+        plan.policy = policy_of(name, options);
+        auto made = make(plan, caller.pid);
         if (!made) return std::unexpected(made.error());
         return Created{std::move(*made), true};
     }
@@ -150,40 +219,70 @@ wire::Outcome<Registry::Created> Registry::create(const Caller& caller, const st
     return Created{std::move(*present), false};
 }
 
-wire::Outcome<std::shared_ptr<Queue>> Registry::make(const Caller& caller, const std::string& name,
-                                                     const wire::Options& options) {
-    const shm::Shape shape = shape_of(options);
-    const std::optional<shm::Geometry> geometry = shm::plan(shape);
+wire::Outcome<std::shared_ptr<Queue>> Registry::make(const Plan& plan, pid_t pid) {
+    const std::optional<shm::Geometry> geometry = shm::plan(plan.shape);
     SHMQ_CHECK(geometry.has_value());
+    const uid_t uid = plan.ownership.owner;
     const std::uint64_t memory_bytes = geometry->segment_bytes + geometry->pool_bytes;
-    if (auto failure = accounts_.charge_queue(caller.uid, memory_bytes)) {
-        log().warn("queue {} refused: quota of uid {} (pid {})", name, caller.uid, caller.pid);
+    if (auto failure = accounts_.charge_queue(uid, memory_bytes)) {
+        log().warn("queue {} refused: quota of uid {} (pid {})", plan.name, uid, pid);
         return std::unexpected(*failure);
     }
     shm::AttachFailure failure;
     const RandomIdentity identity = random_identity();
-    auto segment = shm::Segment::create(shape, identity.bytes, failure);
+    auto segment = shm::Segment::create(plan.shape, identity.bytes, failure, plan.policy);
     if (segment == nullptr) {
-        accounts_.release_queue(caller.uid, memory_bytes);
-        log().error("queue {} (uid {}): no segment of {} bytes: {}", name, caller.uid, memory_bytes,
+        accounts_.release_queue(uid, memory_bytes);
+        log().error("queue {} (uid {}): no segment of {} bytes: {}", plan.name, uid, memory_bytes,
                     failure.detail);
         return std::unexpected(
             wire::system_error("create segment", failure.os_error, failure.detail));
     }
-    const wire::Ownership ownership{.owner = caller.uid,
-                                    .group = options.group.value_or(caller.gid),
-                                    .mode = options.mode.value_or(mode_default)};
-    auto queue = std::make_shared<Queue>(Queue::settings(name, identity.text(), ownership, options),
-                                         std::move(segment));
+    wire::Options beside_memory;
+    beside_memory.in_flight = plan.in_flight;
+    auto queue = std::make_shared<Queue>(
+        Queue::settings(plan.name, identity.text(), plan.ownership, beside_memory),
+        std::move(segment));
     SHMQ_CHECK(queue->memory_bytes() == memory_bytes);
+    queue->moves_settled = true;  // there were none
     if (auto kept = keep(*queue); !kept) {
-        accounts_.release_queue(caller.uid, memory_bytes);
+        accounts_.release_queue(uid, memory_bytes);
         return std::unexpected(kept.error());
     }
-    queues_.emplace(name, queue);
+    queues_.emplace(plan.name, queue);
     log().info("queue {} created by uid {} (pid {}): {} slots of {} bytes, at most {} bytes in all",
-               name, caller.uid, caller.pid, shape.capacity, shape.slot_size, memory_bytes);
+               plan.name, uid, pid, plan.shape.capacity, plan.shape.slot_size, memory_bytes);
     return queue;
+}
+
+// As its source, with room for the histories, and without exclusive roles: dead letters come from
+// us, and several may look at them. What fails there stays there.
+wire::Outcome<std::shared_ptr<Queue>> Registry::dead_letter_queue(const Queue& source) {
+    const shm::Policy& policy = source.segment().policy();
+    const std::string name = policy.dead_letter;
+    if (const auto found = lookup(name)) return found;
+    Plan plan;
+    plan.name = name;
+    plan.ownership = source.ownership();
+    plan.in_flight = source.in_flight();
+    const shm::Shape& shape = source.segment().geometry().shape;
+    plan.shape = shape;
+    plan.shape.flags = shape.flags & shm::exact_timestamps;
+    plan.shape.overflow = static_cast<std::uint32_t>(shm::Overflow::block);
+    plan.shape.max_message =
+        std::min(shm::bytes_with_history(shape.max_message), limits::message_max_bytes);
+    plan.shape.pool_bytes = 0;
+    plan.shape.pool_bytes = std::max(shape.pool_bytes, shm::with_defaults(plan.shape).pool_bytes);
+    return make(plan, 0);
+}
+
+std::shared_ptr<Queue> Registry::by_identity(const std::uint8_t (&identity)[16]) const {
+    for (const auto& [name, queue] : queues_) {
+        if (std::equal(std::begin(identity), std::end(identity), queue->segment().identity())) {
+            return queue;
+        }
+    }
+    return nullptr;
 }
 
 // ---- What outlives this daemon -----------------------------------------------------------------

@@ -49,6 +49,11 @@ class Registry {
     // not.
     std::expected<std::shared_ptr<Queue>, std::string> adopt(const Definition& definition,
                                                              Memory memory, std::uint64_t kept_id);
+    // The queue for the dead letters of another: made where it is missing, as that one's owner
+    // would. REQUIRES: the policy of `source` names one.
+    wire::Outcome<std::shared_ptr<Queue>> dead_letter_queue(const Queue& source);
+    // Null: none of these 16 bytes.
+    std::shared_ptr<Queue> by_identity(const std::uint8_t (&identity)[16]) const;
     // Its users are told; its memory lasts as long as they map it. Nobody finds it any more.
     void remove(const std::shared_ptr<Queue>& queue);
     // At the daemon's end: lets go of all queues, without a word to those who use them.
@@ -58,8 +63,15 @@ class Registry {
     const auto& all() const { return queues_; }
 
   private:
-    wire::Outcome<std::shared_ptr<Queue>> make(const Caller& caller, const std::string& name,
-                                               const wire::Options& options);
+    struct Plan {
+        std::string name;
+        wire::Ownership ownership{};
+        std::uint32_t in_flight = 0;
+        shm::Shape shape{};
+        shm::Policy policy{};
+    };
+    // `pid`: who asked, for the log.
+    wire::Outcome<std::shared_ptr<Queue>> make(const Plan& plan, pid_t pid);
 
     // So that a successor finds it.
     wire::Outcome<void> keep(Queue& queue);

@@ -11,6 +11,7 @@
 #include "base/check.hpp"
 #include "daemon/control/identity.hpp"
 #include "daemon/log.hpp"
+#include "daemon/process.hpp"
 #include "daemon/random_identity.hpp"
 
 namespace shmq::daemon {
@@ -91,6 +92,7 @@ Progress Supervisor::on_dead(Holder& holder) {
         holder.dead_ = true;
         timers_.disarm(holder.grace_);
         io_.forget(holder.ring_);
+        learn_cause(holder);
         if (!holder.participants_.empty()) deaths_ += 1;
     }
     if (!give_back_some(holder)) return Progress::more;
@@ -98,10 +100,18 @@ Progress Supervisor::on_dead(Holder& holder) {
     if (!holder.touched_.empty()) report_death(holder);
     for (const auto& queue : std::exchange(holder.touched_, {})) {
         // It may have died between leaving a message to the supervisor and ringing.
-        if (!queue->removed) sweep(*queue);
+        if (!queue->removed) attend(*queue);
     }
     if (!holder.connected_) erase(holder);
     return Progress::drained;
+}
+
+void Supervisor::learn_cause(Holder& holder) {
+    if (!holder.pidfd_) return;
+    if (const auto end = how_it_ended(holder.pidfd_.get(), holder.caller_.pid)) {
+        holder.cause_.signal = end->signal;
+        holder.cause_.exit_status = end->exit_status;
+    }
 }
 
 bool Supervisor::give_back_some(Holder& holder) {
@@ -109,7 +119,7 @@ bool Supervisor::give_back_some(Holder& holder) {
     while (!holder.participants_.empty()) {
         const Participant participant = std::move(holder.participants_.back());
         holder.participants_.pop_back();
-        holder.given_back_ += give_back(participant, shm::Ending::died);
+        holder.given_back_ += give_back(participant, shm::Ending::died, holder);
         strike(holder, participant);
         holder.touched_.insert(participant.queue);
         if (monotonic_now() >= until) break;
@@ -130,10 +140,15 @@ void Supervisor::report_death(const Holder& holder) {
 }
 
 // The number is free again afterwards, and the books say so.
-shm::Reclaimed Supervisor::give_back(const Participant& participant, shm::Ending ending) {
+shm::Reclaimed Supervisor::give_back(const Participant& participant, shm::Ending ending,
+                                     const Holder& holder) {
     Queue& queue = *participant.queue;
-    const shm::Reclaimed reclaimed = queue.supervise().reclaim(participant.number, ending);
+    const shm::Reclaimed reclaimed =
+        queue.supervise().reclaim(participant.number, ending, monotonic_now(), holder.cause_);
     reclaimed_ += reclaimed.leases;
+    dead_letters_.bury(queue, [&](std::uint16_t number) {
+        return number == participant.number ? describe(holder) : last_holder(queue, number);
+    });
     if (participant.role == wire::Role::producer) {
         SHMQ_CHECK(queue.producers > 0);
         queue.producers -= 1;
@@ -156,7 +171,10 @@ void Supervisor::hang_up(Holder& holder) {
 
 void Supervisor::on_grace_over(Holder& holder) {
     for (const Participant& participant : holder.participants_) {
-        const shm::Reclaimed reclaimed = participant.queue->supervise().hang_up(participant.number);
+        const shm::Reclaimed reclaimed =
+            participant.queue->supervise().hang_up(participant.number, monotonic_now());
+        bury(*participant.queue);
+        arm_sweep(*participant.queue);
         reclaimed_ += reclaimed.leases;
         holder.given_back_ += reclaimed;
         participant.queue->check_damage("a hang-up");
@@ -304,7 +322,7 @@ wire::Outcome<void> Supervisor::detach(Holder& holder, const std::shared_ptr<Que
     }
     const Participant leaving = *found;
     holder.participants_.erase(found);
-    const shm::Reclaimed reclaimed = give_back(leaving, shm::Ending::detached);
+    const shm::Reclaimed reclaimed = give_back(leaving, shm::Ending::detached, holder);
     strike(holder, leaving);
     log().debug("queue {}: pid {} detached participant {}, given back {} messages", queue->name(),
                 holder.caller_.pid, number, reclaimed.leases);
@@ -317,14 +335,20 @@ void Supervisor::share_in_flight(Queue& queue) {
     queue.supervise().share_in_flight(queue.in_flight());
 }
 
-// Leases run out only in queues that have consumers: the others wake nobody. Due times are rounded
-// to whole intervals, so that queues with the same lease share a wake-up.
+// At what is known to be due, and where there are consumers, who may take messages without a word,
+// after an interval. Queues without both wake nobody. Intervals are rounded to whole ones, so that
+// queues with the same lease share a wake-up.
 void Supervisor::arm_sweep(Queue& queue) {
-    if (queue.consumers == 0 || queue.quarantined() || queue.sweep_timer.armed()) return;
-    const Nanoseconds interval = queue.sweep_interval();
-    const Nanoseconds now = monotonic_now();
-    const Nanoseconds due =
-        std::max(queue.sweep_not_before, deadline_after(now, interval - now % interval));
+    if (queue.quarantined() || queue.removed) return;
+    Nanoseconds due = queue.supervise().next_due();
+    if (queue.consumers > 0 || !queue.supervise().doomed().empty()) {
+        const Nanoseconds interval = queue.sweep_interval();
+        const Nanoseconds now = monotonic_now();
+        due = std::min(due, deadline_after(now, interval - now % interval));
+    }
+    due = std::max(due, queue.sweep_not_before);
+    if (due == no_deadline || (queue.sweep_timer.armed() && queue.sweep_due <= due)) return;
+    queue.sweep_due = due;
     timers_.arm(queue.sweep_timer, due, [this, &queue] { on_sweep_due(queue); });
 }
 
@@ -341,10 +365,11 @@ Progress Supervisor::on_doorbell(Holder& holder) {
     for (const auto& queue : queues) {
         // Who rings without pause gets a fair share of this thread, not all of it.
         if (now < queue->sweep_not_before) {
+            queue->sweep_due = queue->sweep_not_before;
             timers_.arm(queue->sweep_timer, queue->sweep_not_before,
                         [this, &queue = *queue] { on_sweep_due(queue); });
         } else if (queue->supervise().take_work_flag()) {
-            sweep(*queue);
+            attend(*queue);
         }
     }
     return Progress::drained;
@@ -352,13 +377,27 @@ Progress Supervisor::on_doorbell(Holder& holder) {
 
 void Supervisor::sweep(Queue& queue) {
     if (queue.quarantined()) return;
+    if (!queue.moves_settled) dead_letters_.settle_unfinished();
     queue.supervise().take_work_flag();
+    shm::Supervise::Stopped stopped;
+    if ((queue.segment().policy().flags & shm::pause_stopped) != 0) {
+        stopped = [this, &queue](std::uint16_t number) {
+            const Holder* holder = holder_of_number(queue, number);
+            return holder != nullptr && is_stopped(holder->caller_.pid);
+        };
+    }
     const Nanoseconds begun = monotonic_now();
-    const std::uint64_t acted = queue.supervise().sweep(begun);
+    const std::uint64_t acted = queue.supervise().sweep(begun, stopped);
+    bury(queue);
     const Nanoseconds ended = monotonic_now();
     queue.sweep_not_before = deadline_after(ended, 4 * (ended - begun));
     queue.check_damage("a sweep");
     if (acted > 0) log().debug("queue {}: swept, {} messages", queue.name(), acted);
+}
+
+void Supervisor::attend(Queue& queue) {
+    sweep(queue);
+    arm_sweep(queue);
 }
 
 }  // namespace shmq::daemon

@@ -12,13 +12,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/fd.hpp"
+#include "daemon/dead_letters.hpp"
 #include "daemon/io/io.hpp"
 #include "daemon/keeper/store.hpp"
 #include "daemon/queue.hpp"
@@ -63,13 +66,14 @@ class Holder {
     std::set<std::shared_ptr<Queue>> touched_;  // queues where that was, once it is dead
     bool connected_ = true;
     bool dead_ = false;
+    shm::Cause cause_{shm::DeadReason::crashed};  // once it is dead
     std::list<std::unique_ptr<Holder>>::iterator place_;
 };
 
 class Supervisor {
   public:
-    Supervisor(Io& io, Timers& timers, Store& store, Roster& roster)
-        : io_(io), timers_(timers), store_(store), roster_(roster) {}
+    Supervisor(Io& io, Timers& timers, Store& store, Roster& roster, DeadLetters& dead_letters)
+        : io_(io), timers_(timers), store_(store), roster_(roster), dead_letters_(dead_letters) {}
     ~Supervisor();
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
@@ -123,6 +127,14 @@ class Supervisor {
     // At the daemon's end: forgets everybody, and touches nobody's memory.
     void release_all();
 
+    // What is held or waits in the queue, by sequence, from the first after `after` on.
+    std::vector<wire::Pending> pending(Queue& queue, std::optional<std::uint64_t> after,
+                                       std::size_t most);
+    // Gives back what that process holds in the queues that `wanted` lets through.
+    std::uint64_t release(pid_t pid, const std::function<bool(const Queue&)>& wanted);
+    // Somebody changed something by hand: looks at the queue now.
+    void attend(Queue& queue);
+
     std::uint64_t deaths() const { return deaths_; }  // with participants
     std::uint64_t messages_reclaimed() const { return reclaimed_; }
 
@@ -136,6 +148,10 @@ class Supervisor {
     void strike(Holder& holder, const Participant& participant);
     void let_go_of_process(Holder& holder);
 
+    Holder* holder_of_number(const Queue& queue, std::uint16_t number);
+    LastHolder last_holder(const Queue& queue, std::uint16_t number);
+    static LastHolder describe(const Holder& holder);
+    static void learn_cause(Holder& holder);
     Progress on_death(Holder& holder);
     Progress on_dead(Holder& holder);
     Progress on_doorbell(Holder& holder);
@@ -143,7 +159,8 @@ class Supervisor {
     // False: the time for one go is used up, and some are left.
     bool give_back_some(Holder& holder);
     void report_death(const Holder& holder);
-    shm::Reclaimed give_back(const Participant& participant, shm::Ending ending);
+    shm::Reclaimed give_back(const Participant& participant, shm::Ending ending,
+                             const Holder& holder);
     void erase(Holder& holder);
 
     wire::Outcome<void> check_exclusive(const Queue& queue, wire::Role role);
@@ -156,11 +173,13 @@ class Supervisor {
     void arm_sweep(Queue& queue);
     void on_sweep_due(Queue& queue);
     void sweep(Queue& queue);
+    void bury(Queue& queue);
 
     Io& io_;
     Timers& timers_;
     Store& store_;
     Roster& roster_;
+    DeadLetters& dead_letters_;
     std::uint64_t next_kept_id_ = 1;
     std::list<std::unique_ptr<Holder>> holders_;
     std::uint64_t deaths_ = 0;

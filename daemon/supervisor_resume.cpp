@@ -117,7 +117,7 @@ bool Supervisor::reattach(Holder& holder, const std::shared_ptr<Queue>& queue, s
     found->brought_back = true;
     queue->supervise().resume(found->number);
     // It may have rung a doorbell that nobody heard.
-    if (queue->supervise().take_work_flag()) sweep(*queue);
+    if (queue->supervise().take_work_flag()) attend(*queue);
     return true;
 }
 
@@ -131,7 +131,7 @@ std::size_t Supervisor::finish_resume(Holder& holder) {
         const Participant leaving = std::move(holder.participants_[index]);
         holder.participants_.erase(holder.participants_.begin() +
                                    static_cast<std::ptrdiff_t>(index));
-        give_back(leaving, shm::Ending::detached);
+        give_back(leaving, shm::Ending::detached, holder);
         strike(holder, leaving);
         ++detached;
     }
@@ -199,6 +199,7 @@ Supervisor::Census Supervisor::settle(const std::shared_ptr<Queue>& queue) {
     for (auto place = holders_.begin(); place != holders_.end();) {
         Holder& holder = **place++;
         const bool dead = holder.dead_ || (holder.pidfd_ && has_ended(holder.pidfd_.get()));
+        if (dead) learn_cause(holder);
         std::vector<Participant> leaving;
         for (const Participant& participant : holder.participants_) {
             if (participant.queue != queue) continue;
@@ -210,7 +211,7 @@ Supervisor::Census Supervisor::settle(const std::shared_ptr<Queue>& queue) {
             std::erase_if(holder.participants_, [&](const Participant& each) {
                 return each.queue == queue && each.number == participant.number;
             });
-            census.reclaimed += give_back(participant, shm::Ending::died);
+            census.reclaimed += give_back(participant, shm::Ending::died, holder);
             strike(holder, participant);
         }
         if (!leaving.empty() && holder.participants_.empty()) {

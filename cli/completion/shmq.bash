@@ -26,6 +26,8 @@ _shmq() {
             return
             ;;
         --overflow) words='block reject drop-oldest' ;;
+        --reason) words='rejected expired crashed max-deliveries' ;;
+        --dead-letter | --to) words=$(_shmq_queues "$socket") ;;
         --group)
             mapfile -t COMPREPLY < <(compgen -g -- "$current")
             return
@@ -38,10 +40,13 @@ _shmq() {
                 words=$(shmq --help 2>/dev/null | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
             elif ((COMP_CWORD == verb_at + 1)); then
                 case $verb in
-                    info | rm | purge | send | recv | pending | peek)
+                    info | rm | purge | send | recv | pending | peek | ack | nack | extend | release)
                         words=$(_shmq_queues "$socket")
                         ;;
+                    dlq) words='ls show redrive purge' ;;
                 esac
+            elif ((COMP_CWORD == verb_at + 2)) && [[ $verb == dlq ]]; then
+                words=$(_shmq_queues "$socket")
             fi
             ;;
     esac

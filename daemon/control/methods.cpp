@@ -69,6 +69,9 @@ const Methods::Entry* Methods::find(std::string_view method) {
         {wire::method::detach, &Methods::detach, false},
         {wire::method::reattach, &Methods::reattach, false},
         {wire::method::resumed, &Methods::resumed, false},
+        {wire::method::pending, &Methods::pending, false},
+        {wire::method::settle, &Methods::settle, false},
+        {wire::method::release, &Methods::release, false},
         {wire::method::get_info, &Methods::get_info, true},
         {wire::method::get_interface_description, &Methods::get_interface_description, true},
     };

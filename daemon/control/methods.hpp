@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/fd.hpp"
+#include "daemon/dead_letters.hpp"
 #include "daemon/registry.hpp"
 #include "daemon/supervisor.hpp"
 #include "wire/channel.hpp"
@@ -36,9 +37,10 @@ struct Reply {
 
 class Methods {
   public:
-    Methods(Registry& registry, Supervisor& supervisor, const std::size_t& session_count,
-            About& about)
+    Methods(Registry& registry, DeadLetters& dead_letters, Supervisor& supervisor,
+            const std::size_t& session_count, About& about)
         : registry_(registry),
+          dead_letters_(dead_letters),
           supervisor_(supervisor),
           session_count_(session_count),
           about_(about) {}
@@ -63,6 +65,9 @@ class Methods {
     wire::Outcome<Reply> reattach(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> resumed(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> detach(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> pending(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> settle(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> release(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> get_info(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> get_interface_description(Session& session, const wire::Call& call,
                                                    wire::Frame& frame);
@@ -74,6 +79,7 @@ class Methods {
     wire::Failure unless_recovering(const std::string& name, wire::Failure failure) const;
 
     Registry& registry_;
+    DeadLetters& dead_letters_;
     Supervisor& supervisor_;
     const std::size_t& session_count_;
     About& about_;

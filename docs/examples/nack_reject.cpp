@@ -28,15 +28,26 @@ int main() {
     message = shmq::value_or_throw(consumer.receive());
     expect(message.text() == "second", "a dropped message comes again");
 
-    // Reject: nobody can do anything with it. The daemon takes it out of the queue and counts it.
+    // Nack with a delay: not before so long.
+    const auto before = std::chrono::steady_clock::now();
+    shmq::value_or_throw(message.nack(std::chrono::milliseconds(50)));
+    message = shmq::value_or_throw(consumer.receive());
+    expect(std::chrono::steady_clock::now() - before >= std::chrono::milliseconds(50), "not early");
+
+    // Reject: nobody can do anything with it. The daemon moves it to the dead-letter queue.
     shmq::value_or_throw(message.reject());
     for (int look = 0; look < 500; ++look) {
-        if (shmq::value_or_throw(client.describe("example/nack")).dropped_rejected != 0) break;
+        if (shmq::value_or_throw(client.describe("example/nack")).dead_lettered != 0) break;
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    const auto info = shmq::value_or_throw(client.describe("example/nack"));
-    expect(info.dropped_rejected == 1, "the rejected message is counted");
-    expect(!shmq::value_or_throw(consumer.try_receive()), "and gone");
+    auto dead = shmq::value_or_throw(client.consumer("example/nack.dlq"));
+    message = shmq::value_or_throw(dead.receive());
+    expect(message.text() == "second", "nothing is lost");
+    const auto history = message.history();
+    expect(history && history->reason == "rejected" && history->source == "example/nack",
+           "it tells why it is there, and where it was");
+    shmq::value_or_throw(message.ack());
 
     shmq::value_or_throw(client.remove("example/nack", true));
+    shmq::value_or_throw(client.remove("example/nack.dlq", true));
 }

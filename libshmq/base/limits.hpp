@@ -38,6 +38,9 @@ static_assert(participants_max < (1u << 16));
 constexpr Nanoseconds lease_default_ns = 30 * nanoseconds_per_second;
 constexpr Nanoseconds lease_min_ns = 10 * nanoseconds_per_millisecond;
 constexpr Nanoseconds lease_max_ns = 7LL * 24 * 3600 * nanoseconds_per_second;
+constexpr Nanoseconds delay_max_ns = 30LL * 24 * 3600 * nanoseconds_per_second;
+// Failed deliveries after which a message goes to the dead-letter queue.
+constexpr std::uint32_t max_deliveries_default = 20;
 constexpr std::uint32_t in_flight_default = 64;
 constexpr std::uint32_t in_flight_max = 1u << 20;
 // Deliveries and failures have 10 bits each beside the slot and stay at this once reached.
@@ -45,6 +48,7 @@ constexpr std::uint32_t deliveries_counted_max = 1023;
 
 // Names.
 constexpr std::size_t name_max_bytes = 255;
+constexpr const char* dead_letter_suffix = ".dlq";  // of the queue that is made for dead letters
 
 // Control plane.
 constexpr std::size_t frame_max_bytes = std::size_t{1} << 20;

@@ -94,6 +94,9 @@ Result<wire::Options> options_to_wire(const QueueOptions& options) {
                      "lease is " + std::to_string(options.lease.count()) +
                          " ns; it must be 10 ms to 7 days, or 0 for the default");
     }
+    if (options.retry_delay.count() < 0 || options.retry_delay_max.count() < 0) {
+        return Error(Condition::invalid_argument, "retry_delay is negative; it is 0 to 30 days");
+    }
     const QueueOptions defaults;
     wire::Options out;
     out.capacity = options.capacity;
@@ -110,6 +113,11 @@ Result<wire::Options> options_to_wire(const QueueOptions& options) {
     if (options.exclusive_producer) out.exclusive_producer = true;
     if (options.exclusive_consumer) out.exclusive_consumer = true;
     if (options.exact_timestamps) out.exact_timestamps = true;
+    out.max_deliveries = options.max_deliveries;
+    out.dead_letter = options.dead_letter;
+    out.retry_delay_ns = static_cast<std::uint64_t>(options.retry_delay.count());
+    out.retry_delay_max_ns = static_cast<std::uint64_t>(options.retry_delay_max.count());
+    if (options.pause_stopped) out.pause_stopped = true;
     return out;
 }
 
@@ -124,6 +132,13 @@ QueueInfo info_from_wire(const wire::Queue& queue) {
     info.options.exclusive_producer = queue.options.exclusive_producer.value_or(false);
     info.options.exclusive_consumer = queue.options.exclusive_consumer.value_or(false);
     info.options.exact_timestamps = queue.options.exact_timestamps.value_or(false);
+    info.options.max_deliveries = queue.options.max_deliveries;
+    info.options.dead_letter = queue.options.dead_letter;
+    info.options.retry_delay =
+        std::chrono::nanoseconds(static_cast<std::int64_t>(queue.options.retry_delay_ns));
+    info.options.retry_delay_max =
+        std::chrono::nanoseconds(static_cast<std::int64_t>(queue.options.retry_delay_max_ns));
+    info.options.pause_stopped = queue.options.pause_stopped.value_or(false);
     info.options.mode = queue.options.mode.value_or(info.options.mode);
     info.options.group = queue.options.group.value_or(queue.group);
     info.options.capacity = queue.options.capacity;
@@ -136,6 +151,9 @@ QueueInfo info_from_wire(const wire::Queue& queue) {
     info.ready = queue.ready;
     info.leased = queue.leased;
     info.returned = queue.returned;
+    info.delayed = queue.delayed;
+    info.held = queue.held;
+    info.alarm = queue.alarm;
     info.sent = queue.sent;
     info.sent_bytes = queue.sent_bytes;
     info.delivered = queue.delivered;
@@ -145,9 +163,18 @@ QueueInfo info_from_wire(const wire::Queue& queue) {
     info.dropped_oldest = queue.dropped_oldest;
     info.dropped_rejected = queue.dropped_rejected;
     info.dropped_damaged = queue.dropped_damaged;
+    info.dropped_failed = queue.dropped_failed;
     info.purged = queue.purged;
     info.expired = queue.expired;
     info.reclaimed = queue.reclaimed;
+    info.dead_rejected = queue.dead_rejected;
+    info.dead_expired = queue.dead_expired;
+    info.dead_crashed = queue.dead_crashed;
+    info.dead_limit = queue.dead_limit;
+    info.dead_lettered =
+        queue.dead_rejected + queue.dead_expired + queue.dead_crashed + queue.dead_limit;
+    info.moved_in = queue.moved_in;
+    info.redriven = queue.redriven;
     info.producers = queue.producers;
     info.consumers = queue.consumers;
     info.memory_bytes = queue.memory_bytes;

@@ -173,14 +173,14 @@ Result<void> ConsumerCore::end_unusable(Message& message) noexcept {
     return why == Condition::closed ? Condition::stale : why;
 }
 
-Result<void> ConsumerCore::end(Message& message, Verb verb) noexcept {
+Result<void> ConsumerCore::end(Message& message, Verb verb, Nanoseconds due) noexcept {
     if (unusable()) [[unlikely]]
         return end_unusable(message);
     auto delivery = delivery_of(message);
     shm::HoldStatus status{};
     switch (verb) {
         case Verb::nack:
-            status = side_.nack(delivery);
+            status = side_.nack(delivery, static_cast<std::uint64_t>(due));
             break;
         case Verb::reject:
             status = side_.reject(delivery);
@@ -213,6 +213,7 @@ void ConsumerCore::drop(Message& message) noexcept {
     if (!unusable()) {
         auto delivery = delivery_of(message);
         side_.nack(delivery);
+        ring_if_needed();
     }
     let_go(message);
 }

@@ -164,7 +164,9 @@ class ConsumerCore final : public HandleCore {
     Result<void> wake_producer() noexcept;
     Result<void> ack(Message& message) noexcept;
     enum class Verb { nack, reject };
-    Result<void> end(Message& message, Verb verb) noexcept;
+    Result<void> end(Message& message, Verb verb, Nanoseconds due = 0) noexcept;
+    std::optional<DeadLetter> history(const Message& message) noexcept;
+    void handling(const Message& message) noexcept;
     Result<void> extend(Message& message, Nanoseconds lease) noexcept;
     bool still_held(const Message& message) const noexcept;
     void drop(Message& message) noexcept;

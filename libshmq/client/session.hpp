@@ -21,6 +21,7 @@
 #include "client/fork_guard.hpp"
 #include "shm/layout.hpp"
 #include "shm/segment.hpp"
+#include "wire/control.hpp"
 
 namespace shmq {
 
@@ -50,6 +51,18 @@ class Session {
     Result<void> remove(std::string_view name, bool force) noexcept;
     Result<std::uint64_t> purge(std::string_view name) noexcept;
     Result<DaemonInfo> status() noexcept;
+    // All of it, by sequence.
+    Result<std::vector<wire::Pending>> pending(std::string_view name) noexcept;
+    struct Settled {
+        std::uint64_t done = 0;
+        std::vector<std::pair<std::uint64_t, std::string>> refused;  // sequence, why
+    };
+    // wire::settle_most sequences at most. time 0, to empty: not said.
+    Result<Settled> settle(std::string_view name, wire::SettleVerb verb,
+                           const std::vector<std::uint64_t>& sequences, std::uint64_t time_ns = 0,
+                           std::string_view to = {}) noexcept;
+    // name empty: in all queues that we may manage. How many messages.
+    Result<std::uint64_t> release(std::uint32_t pid, std::string_view name) noexcept;
 
     // ---- Memory ----
     // A new participant. in_flight 0: what the queue says. REQUIRES: role producer or consumer.
@@ -78,6 +91,10 @@ class Session {
     ForkGuard fork_;
     std::shared_ptr<Link> link_;  // shared with the thread that keeps it connected
 };
+
+// From the record in shared memory to the public struct.
+// REQUIRES: texts of the record are ended (shm::read_history sees to that).
+DeadLetter dead_letter_of(const shm::DeadLetterRecord& record);
 
 // For parts of shmq that hold a Client and need what it does not show (the CLI's peek and pending).
 class SessionAccess {

@@ -1,6 +1,7 @@
 #include "shm/audit.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace shmq::shm {
 namespace {
@@ -21,6 +22,13 @@ void copy_unowned(const std::byte* from, std::size_t length, std::vector<std::by
         to[i] = static_cast<std::byte>(
             __atomic_load_n(reinterpret_cast<const unsigned char*>(from + i), __ATOMIC_RELAXED));
     }
+}
+
+bool is_delayed(const QueueView& view, std::uint64_t index, SlotWord word) {
+    const Note note = Note::unpack(view.notes[index].load(memory_order_acquire));
+    const std::uint64_t sequence = view.ring.slot(index).sequence.load(memory_order_relaxed);
+    return word.state() == SlotState::leased && word.owner() == 0 &&
+           note.kind == NoteKind::delayed && note.speaks_of(view.ring.lap_of(sequence), word.tag());
 }
 
 bool read_by_exclusive(const QueueView& view, std::uint64_t index, SlotWord word) {
@@ -51,9 +59,12 @@ bool look(const QueueView& view, std::uint64_t index, std::size_t content_bytes,
     message.timestamp = slot.timestamp.load(memory_order_relaxed);
     message.length = view.length_at(index);
     const Attempts attempts = view.attempts_of(message.sequence);
-    const bool in_hand = message.state == SlotState::leased;
+    message.delayed = is_delayed(view, index, word);
+    message.held = word.state() == SlotState::leased && word.owner() == 0 && !message.delayed;
+    const bool in_hand = message.state == SlotState::leased && !message.held && !message.delayed;
     message.deliveries = attempts.deliveries + (in_hand ? 1 : 0);
     message.failures = attempts.failures;
+    const std::uint32_t length_word = slot.length.load(memory_order_relaxed);
     const BlockHandle block = view.block_at(index);
     const std::byte* data = block.valid() ? view.pool.data(block) : view.ring.payload(index);
     const std::uint64_t room =
@@ -61,6 +72,11 @@ bool look(const QueueView& view, std::uint64_t index, std::size_t content_bytes,
     const std::uint64_t length =
         std::min<std::uint64_t>({message.length, room, std::uint64_t{content_bytes}});
     if (data != nullptr) copy_unowned(data, length, message.content);
+    if (data != nullptr && block.valid() && (length_word & length_history) != 0) {
+        message.history = read_history(data, message.length, room);
+    }
+    message.redriven =
+        (length_word & length_redriven) != 0 || (message.history && message.history->redriven != 0);
     atomic_fence(memory_order_acquire);
     return view.ring.word_at(index) == word && view.ring.index_of(message.sequence) == index;
 }
@@ -123,6 +139,13 @@ TotalCounts sum_once(const QueueView& view) {
     counts.dropped_oldest = get(totals.dropped);
     counts.dropped_rejected = get(totals.dropped_rejected);
     counts.dropped_damaged = get(totals.dropped_damaged);
+    counts.dropped_failed = get(totals.dropped_failed);
+    counts.dead_rejected = get(totals.dead_rejected);
+    counts.dead_expired = get(totals.dead_expired);
+    counts.dead_crashed = get(totals.dead_crashed);
+    counts.dead_limit = get(totals.dead_limit);
+    counts.moved_in = get(totals.moved_in);
+    counts.redriven = get(totals.redriven);
     counts.purged = get(totals.purged);
     counts.expired = get(totals.expired);
     counts.reclaimed_leases = get(totals.reclaimed_leases);
@@ -137,6 +160,19 @@ TotalCounts sum_once(const QueueView& view) {
 
 }  // namespace
 
+std::optional<DeadLetterRecord> read_history(const std::byte* payload, std::uint64_t length,
+                                             std::uint64_t block_bytes) {
+    if (payload == nullptr || bytes_with_history(length) > block_bytes) return std::nullopt;
+    std::vector<std::byte> bytes;
+    copy_unowned(payload + history_offset(length), sizeof(DeadLetterRecord), bytes);
+    DeadLetterRecord record;
+    std::memcpy(&record, bytes.data(), sizeof record);
+    if (record.magic != dead_letter_magic) return std::nullopt;
+    record.source[sizeof record.source - 1] = '\0';
+    record.executable[sizeof record.executable - 1] = '\0';
+    return record;
+}
+
 StateCounts count_states(const Segment& segment) {
     const QueueView view = view_of(segment);
     StateCounts counts;
@@ -148,7 +184,11 @@ StateCounts count_states(const Segment& segment) {
                 ++(read_by_exclusive(view, index, word) ? counts.leased : counts.ready);
                 break;
             case SlotState::leased:
-                ++(word.owner() == 0 ? counts.deciding : counts.leased);
+                if (word.owner() != 0) {
+                    ++counts.leased;
+                } else {
+                    ++(is_delayed(view, index, word) ? counts.delayed : counts.deciding);
+                }
                 break;
             case SlotState::returned:
                 ++counts.returned;

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,8 @@ namespace shmq::shm {
 struct StateCounts {
     std::uint64_t ready = 0;
     std::uint64_t leased = 0;    // in a consumer's hands (read by an exclusive one, too)
-    std::uint64_t deciding = 0;  // in the supervisor's hands
+    std::uint64_t deciding = 0;  // in the supervisor's hands: held, or about to be decided on
+    std::uint64_t delayed = 0;   // until their time has come
     std::uint64_t returned = 0;
     std::uint64_t writing = 0;  // unfinished sends, skipped ones included
     std::uint64_t blocks_used = 0;
@@ -41,7 +43,10 @@ struct ParticipantView {
 struct TotalCounts {
     std::uint64_t sent = 0, sent_bytes = 0, delivered = 0, delivered_bytes = 0, redelivered = 0;
     std::uint64_t acked = 0, nacked = 0, rejected = 0, extended = 0, stale = 0, dropped_oldest = 0;
-    std::uint64_t dropped_rejected = 0, dropped_damaged = 0, purged = 0, expired = 0;
+    std::uint64_t dropped_rejected = 0, dropped_damaged = 0, dropped_failed = 0, purged = 0;
+    std::uint64_t expired = 0;
+    std::uint64_t dead_rejected = 0, dead_expired = 0, dead_crashed = 0, dead_limit = 0;
+    std::uint64_t moved_in = 0, redriven = 0;
     std::uint64_t reclaimed_leases = 0, reclaimed_claims = 0, reclaimed_blocks = 0;
     std::uint64_t reclaimed_parties = 0;
     std::uint32_t producers = 0, consumers = 0;  // attached now
@@ -55,7 +60,12 @@ struct MessageView {
     std::uint16_t owner = 0;  // participant that holds it; 0: nobody or the supervisor
     std::uint32_t deliveries = 0, failures = 0;
     std::uint64_t length = 0;
+    bool held = false;               // leased(0), and not delayed: somebody must decide
+    bool delayed = false;            // leased(0) until its time has come
+    bool redriven = false;           // from a dead-letter queue
     std::vector<std::byte> content;  // up to the asked number of bytes
+    std::optional<DeadLetterRecord>
+        history;  // texts ended, numbers as a peer may have written them
 };
 
 StateCounts count_states(const Segment& segment);
@@ -65,6 +75,9 @@ std::vector<ParticipantView> list_participants(const Segment& segment);
 // Needs the pool mapped to show contents of large messages (else content is empty).
 std::vector<MessageView> peek(const Segment& segment, std::size_t most, std::size_t content_bytes);
 std::vector<MessageView> pending(const Segment& segment, std::size_t most);
+// The history behind a payload in a block; nothing if it makes no sense.
+std::optional<DeadLetterRecord> read_history(const std::byte* payload, std::uint64_t length,
+                                             std::uint64_t block_bytes);
 
 // Every violation found, as sentences; empty: the segment is sound. `quiescent` adds what holds
 // only while nobody is in the middle of a step.

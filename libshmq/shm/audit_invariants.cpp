@@ -76,9 +76,10 @@ class Auditor {
                              word.state() == SlotState::skipped ||
                              word.state() == SlotState::leased;
         if (word.owner() == 0) {
-            if (word.state() == SlotState::writing || word.state() == SlotState::skipped) {
-                fail(index, word, "a claim without a claimant");
-            } else if (quiescent_ && word.state() == SlotState::leased) {
+            // A claim of 0 is the supervisor's, for a message that it moves to here. What it delays
+            // or holds may stay leased(0).
+            if (quiescent_ && word.state() == SlotState::leased &&
+                !waits_for_its_time(index, word)) {
                 fail(index, word, "waits for a decision although nobody is at work");
             }
             return;
@@ -94,6 +95,13 @@ class Auditor {
         const auto state = static_cast<ParticipantState>(
             view_.participants[word.owner()].state.load(memory_order_acquire));
         if (state == ParticipantState::vacant) fail(index, word, "owned by a number not in use");
+    }
+
+    bool waits_for_its_time(std::uint64_t index, SlotWord word) const {
+        const Note note = Note::unpack(view_.notes[index].load(memory_order_acquire));
+        const std::uint64_t sequence = view_.ring.slot(index).sequence.load(memory_order_relaxed);
+        return note.kind == NoteKind::delayed &&
+               note.speaks_of(view_.ring.lap_of(sequence), word.tag());
     }
 
     // Content of a slot that holds a message; looked at again if the word moved meanwhile.

@@ -7,8 +7,12 @@ namespace {
 
 using Total = Atomic<std::uint64_t> Totals::*;
 
-constexpr Total drop_totals[] = {&Totals::dropped_rejected, &Totals::dropped_damaged,
-                                 &Totals::purged};
+constexpr Total drop_totals[] = {
+    &Totals::dropped_rejected, &Totals::dropped_damaged, &Totals::purged,
+    &Totals::dropped_failed,   &Totals::acked,           &Totals::dead_limit,
+    &Totals::dead_rejected,    &Totals::dead_expired,    &Totals::dead_crashed,
+    &Totals::redriven,         &Totals::moved_in};
+static_assert(std::size(drop_totals) == static_cast<std::size_t>(CountJournal::Drop::moved_in) + 1);
 
 struct Fold {
     Atomic<std::uint64_t> ParticipantRecord::*from;

@@ -21,9 +21,21 @@ class CountJournal {
     // Finishes what a predecessor was at when it died.
     static void recover(QueueView& view);
 
-    // Why a message is dropped; each has its total.
-    enum class Drop : std::uint8_t { rejected, damaged, purged };
-    // Before the slot of that message is freed, and after: `dropped` tells whether it was.
+    // What becomes of a message that leaves the supervisor's hands; each has its total.
+    enum class Drop : std::uint8_t {
+        rejected,
+        damaged,
+        purged,
+        failed,
+        acked,       // by hand
+        dead_limit,  // to the dead-letter queue, by reason
+        dead_rejected,
+        dead_expired,
+        dead_crashed,
+        redriven,  // to another queue by hand
+        moved_in,  // from another queue: returned here
+    };
+    // Before the slot of that message is changed, and after: `dropped` tells whether it was.
     static void begin_drop(QueueView& view, Drop why, std::uint64_t sequence);
     static void end_drop(QueueView& view, Drop why, bool dropped);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 namespace shmq::shm {
 namespace {
@@ -110,6 +111,29 @@ std::string check_shape(const Shape& shape) {
     return check_pool(shape);
 }
 
+std::string check_policy(const Policy& policy) {
+    const auto longest = static_cast<std::uint64_t>(limits::delay_max_ns);
+    if (policy.retry_first_ns > longest || policy.retry_max_ns > longest) {
+        return out_of_bounds("retry_delay", std::max(policy.retry_first_ns, policy.retry_max_ns), 0,
+                             longest, " ns");
+    }
+    if (policy.retry_max_ns < policy.retry_first_ns) {
+        return "retry_delay_max " + std::to_string(policy.retry_max_ns) +
+               " ns is less than retry_delay " + std::to_string(policy.retry_first_ns) + " ns";
+    }
+    if (policy.max_deliveries > limits::deliveries_counted_max) {
+        return out_of_bounds("max_deliveries", policy.max_deliveries, 0,
+                             limits::deliveries_counted_max, ", 0: no limit");
+    }
+    if ((policy.flags & ~std::uint32_t{pause_stopped}) != 0) {
+        return "flags " + std::to_string(policy.flags) + " are unknown";
+    }
+    if (std::memchr(policy.dead_letter, 0, sizeof policy.dead_letter) == nullptr) {
+        return "dead_letter is a name without an end";
+    }
+    return {};
+}
+
 Shape with_defaults(Shape shape) {
     if (shape.capacity == 0) shape.capacity = limits::capacity_default;
     if (shape.slot_size == 0) shape.slot_size = limits::slot_size_default_bytes;
@@ -144,6 +168,7 @@ std::optional<Geometry> plan(const Shape& shape) {
     geometry.returned_offset = place(shape.capacity * sizeof(ReturnedCell));
     geometry.attempts_offset = place(shape.capacity * sizeof(SlotAttempts));
     geometry.notes_offset = place(shape.capacity * sizeof(SlotNote));
+    geometry.failures_offset = place(shape.capacity * sizeof(SlotFirstFailure));
     geometry.blocks_offset = place(geometry.block_count * sizeof(BlockRecord));
     geometry.slots_offset = place(shape.capacity * shape.slot_size);
     geometry.segment_bytes = end;

@@ -22,6 +22,7 @@ struct Geometry {
     std::uint64_t returned_offset = 0;
     std::uint64_t attempts_offset = 0;
     std::uint64_t notes_offset = 0;
+    std::uint64_t failures_offset = 0;
     std::uint64_t blocks_offset = 0;
     std::uint64_t slots_offset = 0;
     std::uint64_t segment_bytes = 0;
@@ -37,6 +38,9 @@ struct Geometry {
 // What is wrong with a shape, as "capacity 100 is not a power of two (64 to 16777216)"; empty if
 // nothing is.
 std::string check_shape(const Shape& shape);
+
+// The same for a policy.
+std::string check_policy(const Policy& policy);
 
 // Fills in defaults for fields that are zero (flags and overflow have none).
 Shape with_defaults(Shape shape);

@@ -3,7 +3,7 @@
 // A queue is one sealed memfd, the ring segment, and from its first large message on a second one,
 // the pool. The ring segment holds, in this order and at the offsets that geometry.hpp plans:
 //   SegmentHeader | ParticipantRecord[participants] | returned map: cell[N] | attempts[N] | note[N]
-//   | BlockRecord[blocks] | slot[N]
+//   | first failure[N] | BlockRecord[blocks] | slot[N]
 // The pool holds payload bytes alone; consumers get it by a read-only descriptor.
 //
 // To change anything here: raise `segment_version`, update docs/segment_format.md, and expect every
@@ -20,7 +20,7 @@
 namespace shmq::shm {
 
 constexpr std::uint64_t segment_magic = 0x31474553514d4853;  // "SHMQSEG1", little-endian
-constexpr std::uint32_t segment_version = 1;
+constexpr std::uint32_t segment_version = 2;
 
 // ---- Slots -------------------------------------------------------------------------------------
 //
@@ -30,8 +30,8 @@ constexpr std::uint32_t segment_version = 1;
 struct SlotHeader {
     Atomic<std::uint64_t> word;       // 0
     Atomic<std::uint64_t> sequence;   // 8: position the message was claimed at
-    Atomic<std::uint32_t> length;     // 16: payload bytes; beyond what fits: BlockReference follows
-    Atomic<std::uint32_t> flags;      // 20: none defined in version 1: zero
+    Atomic<std::uint32_t> length;     // 16: { history:1 | redriven:1 | payload bytes:30 }
+    Atomic<std::uint32_t> flags;      // 20: none defined: zero
     Atomic<std::uint64_t> timestamp;  // 24: monotonic nanoseconds when sent
 };
 static_assert(offsetof(SlotHeader, word) == 0);
@@ -41,7 +41,12 @@ static_assert(offsetof(SlotHeader, flags) == 20);
 static_assert(offsetof(SlotHeader, timestamp) == 24);
 static_assert(sizeof(SlotHeader) == 32);
 
-static_assert(limits::message_max_bytes <= UINT32_MAX);
+// Of SlotHeader::length. A message with a history lies in a block whatever its size, with a
+// DeadLetterRecord behind its payload; else a payload lies in a block if it does not fit its slot.
+constexpr std::uint32_t length_history = 1u << 31;
+constexpr std::uint32_t length_redriven = 1u << 30;  // redriven, and its history had no room
+constexpr std::uint32_t length_mask = length_redriven - 1;
+static_assert(limits::message_max_bytes <= length_mask);
 
 // Where an inline payload would be, when it lies in a block.
 struct BlockReference {
@@ -64,9 +69,60 @@ static_assert(sizeof(SlotHeader) + sizeof(BlockReference) <= limits::slot_size_m
 //            deliveries of that message that ended without ack; of another lap it says nothing
 //   note     { lap of the message's sequence, low bits:20 | tag:8 | kind:4 | value:32 }
 //            what the holder of that lease has to say: a deadline, or that it rejects
+// And one that the supervisor alone writes:
+//   first failure { lap of the message's sequence, low bits:20 | milliseconds of the clock:44 }
 using ReturnedCell = Atomic<std::uint64_t>;
 using SlotAttempts = Atomic<std::uint64_t>;
 using SlotNote = Atomic<std::uint64_t>;
+using SlotFirstFailure = Atomic<std::uint64_t>;
+
+// ---- Dead letters ------------------------------------------------------------------------------
+// Why a message was moved to a dead-letter queue: how its last delivery ended.
+enum class DeadReason : std::uint32_t {
+    limit = 1,     // too many failures, and nobody knows how the last one came about
+    rejected = 2,  // by its consumer
+    expired = 3,   // its lease ran out
+    crashed = 4,   // its consumer's process ended
+};
+
+// The history of a message that was moved, behind its payload (at the next multiple of 8). Written
+// by the supervisor before the message can be seen, read only by whoever holds it or peeks.
+struct DeadLetterRecord {
+    std::uint64_t magic;             // 0: dead_letter_magic
+    std::uint32_t reason;            // 8: DeadReason
+    std::uint32_t signal;            // 12: crashed: what killed the process; 0: not known, or none
+    std::uint64_t sequence;          // 16: that it had in its source
+    std::uint8_t identity[16];       // 24: of its source
+    std::uint32_t deliveries;        // 40: that it had there
+    std::uint32_t failures;          // 44
+    std::uint64_t first_failure_at;  // 48: monotonic nanoseconds, as all times here
+    std::uint64_t last_failure_at;   // 56
+    std::uint64_t moved_at;          // 64
+    std::uint64_t redriven_at;       // 72: 0: never
+    std::uint32_t pid;               // 80: of the process that had it last; 0: not known
+    std::uint32_t uid;               // 84
+    std::uint32_t redriven;          // 88: how often
+    std::uint32_t exit_status;       // 92: crashed: + 1, where the process ended by itself; else 0
+    char source[256];                // 96: name of its source, ended by NUL
+    char executable[160];            // 352: of that process, the end of its path; ended by NUL
+};
+constexpr std::uint64_t dead_letter_magic = 0x444145444d485351;  // "QSHMDEAD", little-endian
+static_assert(offsetof(DeadLetterRecord, sequence) == 16);
+static_assert(offsetof(DeadLetterRecord, identity) == 24);
+static_assert(offsetof(DeadLetterRecord, deliveries) == 40);
+static_assert(offsetof(DeadLetterRecord, first_failure_at) == 48);
+static_assert(offsetof(DeadLetterRecord, pid) == 80);
+static_assert(offsetof(DeadLetterRecord, source) == 96);
+static_assert(offsetof(DeadLetterRecord, executable) == 352);
+static_assert(sizeof(DeadLetterRecord) == 512);
+static_assert(limits::name_max_bytes < sizeof(DeadLetterRecord::source));
+
+constexpr std::uint64_t history_offset(std::uint64_t length) {
+    return (length + 7) & ~std::uint64_t{7};
+}
+constexpr std::uint64_t bytes_with_history(std::uint64_t length) {
+    return history_offset(length) + sizeof(DeadLetterRecord);
+}
 
 // ---- Blocks ------------------------------------------------------------------------------------
 struct BlockRecord {
@@ -131,7 +187,7 @@ struct alignas(64) ParticipantRecord {
 
     Atomic<std::uint64_t>
         read_position;                // 64: exclusive consumer: all ready slots before it were read
-    Atomic<std::uint64_t> handling;   // 72: sequence + 1 of the message in hand, 0: none
+    Atomic<std::uint64_t> handling;   // 72: sequence + 1 of the message in hand, 0: not said
     Atomic<std::uint64_t> in_flight;  // 80: messages it holds
     Atomic<std::uint64_t> purged;     // 88: exclusive consumer: messages freed for a purge
     std::uint8_t reserved_owner[32];  // 96
@@ -197,7 +253,7 @@ struct alignas(64) Totals {
     Atomic<std::uint64_t> extended;           // 72
     Atomic<std::uint64_t> stale;              // 80
     Atomic<std::uint64_t> dropped;            // 88: drop-oldest
-    Atomic<std::uint64_t> dropped_rejected;   // 96: rejected, and no dead-letter queue took them
+    Atomic<std::uint64_t> dropped_rejected;   // 96: rejected, and there is no dead-letter queue
     Atomic<std::uint64_t> dropped_damaged;    // 104: slots whose content made no sense
     Atomic<std::uint64_t> purged;             // 112
     Atomic<std::uint64_t> expired;            // 120: leases that ran out
@@ -205,7 +261,14 @@ struct alignas(64) Totals {
     Atomic<std::uint64_t> reclaimed_claims;   // 136: unfinished sends of the dead undone
     Atomic<std::uint64_t> reclaimed_blocks;   // 144: loans of the dead freed
     Atomic<std::uint64_t> reclaimed_parties;  // 152: participants that died attached
-    std::uint8_t reserved[32];                // 160
+    Atomic<std::uint64_t> dropped_failed;     // 160: failed too often, and no dead-letter queue
+    Atomic<std::uint64_t> dead_rejected;      // 168: moved to the dead-letter queue, by reason
+    Atomic<std::uint64_t> dead_expired;       // 176
+    Atomic<std::uint64_t> dead_crashed;       // 184
+    Atomic<std::uint64_t> dead_limit;         // 192
+    Atomic<std::uint64_t> moved_in;           // 200: came from another queue
+    Atomic<std::uint64_t> redriven;           // 208: moved out by hand
+    std::uint8_t reserved[40];                // 216
 };
 static_assert(offsetof(Totals, sent) == 8);
 static_assert(offsetof(Totals, dropped) == 88);
@@ -215,7 +278,10 @@ static_assert(offsetof(Totals, purged) == 112);
 static_assert(offsetof(Totals, expired) == 120);
 static_assert(offsetof(Totals, reclaimed_leases) == 128);
 static_assert(offsetof(Totals, reclaimed_parties) == 152);
-static_assert(sizeof(Totals) == 192);
+static_assert(offsetof(Totals, dropped_failed) == 160);
+static_assert(offsetof(Totals, dead_rejected) == 168);
+static_assert(offsetof(Totals, redriven) == 208);
+static_assert(sizeof(Totals) == 256);
 
 // ---- Header ------------------------------------------------------------------------------------
 enum class Overflow : std::uint32_t { block = 0, reject = 1, drop_oldest = 2 };
@@ -249,6 +315,33 @@ static_assert(offsetof(Shape, overflow) == 40);
 static_assert(offsetof(Shape, flags) == 44);
 static_assert(sizeof(Shape) == 48);
 
+enum PolicyFlag : std::uint32_t {
+    pause_stopped = 1u << 0,  // no lease runs out while its holder's process is stopped
+};
+
+// What becomes of messages that fail; constant once the segment is ready.
+struct Policy {
+    std::uint64_t retry_first_ns;  // 0: before the second delivery; 0: at once
+    std::uint64_t retry_max_ns;    // 8: doubled each time up to this
+    std::uint32_t max_deliveries;  // 16: failures after which it is a dead letter; 0: no limit
+    std::uint32_t flags;           // 20: PolicyFlag
+    char dead_letter[256];         // 24: name of the queue for dead letters, ended by NUL; "": none
+};
+static_assert(offsetof(Policy, retry_max_ns) == 8);
+static_assert(offsetof(Policy, max_deliveries) == 16);
+static_assert(offsetof(Policy, flags) == 20);
+static_assert(offsetof(Policy, dead_letter) == 24);
+static_assert(sizeof(Policy) == 280);
+static_assert(limits::name_max_bytes < sizeof(Policy::dead_letter));
+
+// Where the message of a move under way comes from: written before its slot says `moving`.
+struct MoveMark {
+    Atomic<std::uint64_t> source_identity[2];  // 0
+    Atomic<std::uint64_t> source_sequence;     // 16
+    Atomic<std::uint64_t> position;            // 24: here
+};
+static_assert(sizeof(MoveMark) == 32);
+
 struct alignas(4096) SegmentHeader {
     std::uint64_t magic;              // 0
     std::uint32_t version;            // 8
@@ -278,6 +371,9 @@ struct alignas(4096) SegmentHeader {
     Atomic<std::uint64_t> count_value;  // 528: that the total will have
     std::uint8_t reserved_work[40];     // 536
     Totals totals;                      // 576
+    Policy policy;                      // 832
+    std::uint8_t reserved_policy[40];   // 1112
+    MoveMark incoming;                  // 1152: a move to here
 };
 static_assert(offsetof(SegmentHeader, magic) == 0);
 static_assert(offsetof(SegmentHeader, version) == 8);
@@ -299,6 +395,8 @@ static_assert(offsetof(SegmentHeader, supervisor_work) == 512);
 static_assert(offsetof(SegmentHeader, count_step) == 520);
 static_assert(offsetof(SegmentHeader, count_value) == 528);
 static_assert(offsetof(SegmentHeader, totals) == 576);
+static_assert(offsetof(SegmentHeader, policy) == 832);
+static_assert(offsetof(SegmentHeader, incoming) == 1152);
 static_assert(sizeof(SegmentHeader) == 4096);
 
 constexpr std::uint64_t mix_fingerprint(std::uint64_t sum, std::uint64_t value) {
@@ -311,7 +409,8 @@ constexpr std::uint64_t segment_fingerprint = [] {
     for (const std::uint64_t value :
          {sizeof(SlotHeader), sizeof(BlockReference), sizeof(BlockRecord), sizeof(SizeClass),
           sizeof(WaitPoint), sizeof(ParticipantRecord), sizeof(Totals), sizeof(Shape),
-          sizeof(SegmentHeader), sizeof(ReturnedCell), sizeof(SlotAttempts), sizeof(SlotNote)}) {
+          sizeof(SegmentHeader), sizeof(ReturnedCell), sizeof(SlotAttempts), sizeof(SlotNote),
+          sizeof(SlotFirstFailure), sizeof(DeadLetterRecord), sizeof(Policy), sizeof(MoveMark)}) {
         sum = mix_fingerprint(sum, value);
     }
     return mix_fingerprint(sum, segment_version);

@@ -16,12 +16,17 @@ QueueView::QueueView(std::byte* ring_base, std::byte* pool_base, const Geometry&
       participants(at<ParticipantRecord>(ring_base, plan.participants_offset)),
       attempts(at<SlotAttempts>(ring_base, plan.attempts_offset)),
       notes(at<SlotNote>(ring_base, plan.notes_offset)),
+      first_failures(at<SlotFirstFailure>(ring_base, plan.failures_offset)),
       ring(ring_base + plan.slots_offset, *header, plan.capacity_log2, plan.slot_size_log2),
       map(at<ReturnedCell>(ring_base, plan.returned_offset), *header),
       pool(at<BlockRecord>(ring_base, plan.blocks_offset), pool_base, plan) {}
 
 BlockHandle QueueView::block_at(std::uint64_t position) const {
-    if (length_at(position) <= geometry->inline_bytes) return {};
+    const std::uint32_t length = ring.slot(position).length.load(memory_order_relaxed);
+    if (length <= geometry->inline_bytes) return {};
+    if ((length & length_history) == 0 && (length & length_mask) <= geometry->inline_bytes) {
+        return {};
+    }
     const auto& reference = *reinterpret_cast<const BlockReference*>(ring.payload(position));
     return {reference.block.load(memory_order_relaxed),
             reference.generation.load(memory_order_relaxed)};

@@ -27,6 +27,7 @@ struct QueueView {
     ParticipantRecord* participants = nullptr;
     SlotAttempts* attempts = nullptr;
     SlotNote* notes = nullptr;
+    SlotFirstFailure* first_failures = nullptr;
     SlotRing ring;
     ReturnedMap map;
     BlockPool pool;
@@ -34,7 +35,7 @@ struct QueueView {
     // Where the payload of the slot at `position` lies; the caller owns the slot, or compares its
     // word before and after. A handle that is invalid means inline.
     std::uint32_t length_at(std::uint64_t position) const {
-        return ring.slot(position).length.load(memory_order_relaxed);
+        return ring.slot(position).length.load(memory_order_relaxed) & length_mask;
     }
     BlockHandle block_at(std::uint64_t position) const;
     // The count of vain deliveries of the message with that sequence.
@@ -158,8 +159,10 @@ class ReceiveSide {
     // is for the caller, producers_wait() tells. False: nothing happened.
     bool ack_at_once(Lease lease);
     bool producers_wait() const { return anybody_waits(view_.header->space); }
-    HoldStatus nack(Delivery& delivery);
-    // Leaves the message to the supervisor. `supervisor_needed` afterwards: ring the doorbell.
+    // Back to the queue: at once, or where it has a retry delay after that, or at `due` (monotonic
+    // ns) if not 0. `take_supervisor_needed` afterwards: ring the doorbell.
+    HoldStatus nack(Delivery& delivery, std::uint64_t due = 0);
+    // Leaves the message to the supervisor. `take_supervisor_needed` afterwards: ring the doorbell.
     HoldStatus reject(Delivery& delivery, NoteKind why = NoteKind::rejected);
     // Renews the lease for the queue's lease time, or until `deadline` (monotonic ns) if not 0.
     // What an exclusive consumer has read has no lease that could run out: nothing to do.
@@ -204,6 +207,8 @@ class ReceiveSide {
     static constexpr std::uint64_t head_interval = 64;
 
     ReceiveStatus look_and_take(Delivery& delivery, bool thorough);
+    HoldStatus give_back(Delivery& delivery);
+    HoldStatus leave_to_supervisor(Delivery& delivery, NoteKind why, std::uint32_t value);
     bool receive_returned(Delivery& delivery);
     bool receive_found(Delivery& delivery);
     bool open(Delivery& delivery);
@@ -225,6 +230,7 @@ class ReceiveSide {
     std::uint32_t inline_bytes_;
     bool exclusive_;
     bool fence_;
+    bool retries_later_;
     bool supervisor_needed_ = false;
     Cursor cursor_;
     ReturnedFinds finds_;

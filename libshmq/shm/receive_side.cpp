@@ -20,6 +20,7 @@ ReceiveSide::ReceiveSide(const QueueView& view, std::uint16_t number, std::uint3
       inline_bytes_(view.geometry->inline_bytes),
       exclusive_(view.geometry->has(exclusive_consumer)),
       fence_(fence),
+      retries_later_(view.header->policy.retry_first_ns != 0),
       seen_returns_(view.map.returns() - 1),  // look once at the start
       seen_purges_(view.header->purge_requests.load(memory_order_acquire)) {
     cursor_.next = view_.header->head.load(memory_order_relaxed);
@@ -106,12 +107,13 @@ bool ReceiveSide::receive_found(Delivery& delivery) {
 bool ReceiveSide::open(Delivery& delivery) {
     const std::uint64_t sequence = delivery.lease.sequence;
     SlotHeader& slot = view_.ring.slot(sequence);
-    const std::uint32_t length = view_.length_at(sequence);
-    if (length <= inline_bytes_) {
+    const std::uint32_t word = slot.length.load(memory_order_relaxed);
+    const std::uint32_t length = word & length_mask;
+    const BlockHandle block = view_.block_at(sequence);
+    if (word <= inline_bytes_ || !block.valid()) {
         opened(delivery, slot, length);
         return true;
     }
-    const BlockHandle block = view_.block_at(sequence);
     const std::byte* data = view_.pool.data(block);
     if (data != nullptr && length <= view_.pool.block_bytes(block.block)) {
         opened(delivery, slot, length);
@@ -145,7 +147,13 @@ HoldStatus ReceiveSide::ack(const Lease& lease, BlockHandle block, bool wake_now
     return HoldStatus::done;
 }
 
-HoldStatus ReceiveSide::nack(Delivery& delivery) {
+HoldStatus ReceiveSide::nack(Delivery& delivery, std::uint64_t due) {
+    if (due != 0) return leave_to_supervisor(delivery, NoteKind::postponed, grain_at(due));
+    if (retries_later_) return leave_to_supervisor(delivery, NoteKind::nacked, 0);
+    return give_back(delivery);
+}
+
+HoldStatus ReceiveSide::give_back(Delivery& delivery) {
     const bool unmarked = delivery.unmarked();
     if (unmarked) {
         if (view_.ring.lease_read(delivery.lease, number_) == HoldStatus::stale) {
@@ -175,6 +183,12 @@ HoldStatus ReceiveSide::nack(Delivery& delivery) {
 }
 
 HoldStatus ReceiveSide::reject(Delivery& delivery, NoteKind why) {
+    const HoldStatus status = leave_to_supervisor(delivery, why, number_);
+    if (status == HoldStatus::done) bump(record_->rejected);
+    return status;
+}
+
+HoldStatus ReceiveSide::leave_to_supervisor(Delivery& delivery, NoteKind why, std::uint32_t value) {
     const bool unmarked = delivery.unmarked();
     if (unmarked) {
         if (view_.ring.lease_read(delivery.lease, number_) == HoldStatus::stale) {
@@ -185,7 +199,7 @@ HoldStatus ReceiveSide::reject(Delivery& delivery, NoteKind why) {
     }
     const Lease& lease = delivery.lease;
     const std::uint64_t index = view_.ring.index_of(lease.sequence);
-    const Note note{view_.ring.lap_of(lease.sequence) & 0xfffff, lease.word.tag(), why, 0};
+    const Note note{view_.ring.lap_of(lease.sequence) & 0xfffff, lease.word.tag(), why, value};
     HoldStatus status = HoldStatus::stale;
     for (bool noted = false; !noted;) {
         const std::uint64_t present = view_.notes[index].load(memory_order_relaxed);
@@ -200,7 +214,7 @@ HoldStatus ReceiveSide::reject(Delivery& delivery, NoteKind why) {
         return status;
     }
     if (unmarked) wake_space();  // producers pass over what is marked now
-    bump(record_->rejected);
+    if (why == NoteKind::postponed || why == NoteKind::nacked) bump(record_->nacked);
     view_.header->supervisor_work.store(1, memory_order_release);  // [6]
     supervisor_needed_ = true;
     return status;
@@ -217,10 +231,9 @@ HoldStatus ReceiveSide::extend(Delivery& delivery, std::uint64_t deadline) {
         return status;
     }
     if (deadline != 0) {
-        view_.write_note(
-            index, present,
-            {view_.ring.lap_of(lease.sequence) & 0xfffff, lease.word.tag(), NoteKind::deadline,
-             static_cast<std::uint32_t>(deadline / std::uint64_t{note_grain_ns})});
+        view_.write_note(index, present,
+                         {view_.ring.lap_of(lease.sequence) & 0xfffff, lease.word.tag(),
+                          NoteKind::deadline, grain_at(deadline)});
     }
     bump(record_->extended);
     return status;
@@ -295,7 +308,7 @@ void ReceiveSide::give_everything_back() {
             const SlotWord word = view_.ring.word_at(position);
             if (word != SlotWord::ready(view_.ring.lap_of(position))) continue;
             delivery.lease = {position, word};
-            nack(delivery);
+            give_back(delivery);
         }
         advance_base();
     }
@@ -304,7 +317,7 @@ void ReceiveSide::give_everything_back() {
         const SlotWord word = view_.ring.word_at(index);
         if (word.state() != SlotState::leased || word.owner() != number_) continue;
         delivery.lease = {view_.ring.slot(index).sequence.load(memory_order_relaxed), word};
-        if (view_.ring.index_of(delivery.lease.sequence) == index) nack(delivery);
+        if (view_.ring.index_of(delivery.lease.sequence) == index) give_back(delivery);
     }
 }
 

@@ -141,7 +141,7 @@ Segment::Segment() : mappings_(std::make_unique<Mappings>()) {}
 Segment::~Segment() = default;
 
 std::unique_ptr<Segment> Segment::create(const Shape& shape, const std::uint8_t (&identity)[16],
-                                         AttachFailure& failure) {
+                                         AttachFailure& failure, const Policy& policy) {
     const auto geometry = plan(shape);
     if (!geometry) {
         failure = failed(AttachStatus::corrupt, check_shape(shape));
@@ -166,6 +166,9 @@ std::unique_ptr<Segment> Segment::create(const Shape& shape, const std::uint8_t 
     header.segment_bytes = geometry->segment_bytes;
     std::memcpy(header.identity, identity, sizeof header.identity);
     header.shape = shape;
+    header.policy = policy;
+    segment->policy_ = policy;
+    std::memcpy(segment->identity_, identity, sizeof identity);
     header.in_flight_cap.store(1, memory_order_relaxed);
     header.ready.store(1, memory_order_release);  // [9] last: before it, it is not a segment
     return segment;
@@ -191,6 +194,13 @@ std::unique_ptr<Segment> Segment::attach(Fd ring, Fd pool, Access access, Attach
     segment->ring_base_ = static_cast<std::byte*>(segment->mappings_->ring.get_address());
     segment->geometry_ = *geometry;
     segment->access_ = access;
+    // One copy, looked at once: a peer may write the other.
+    segment->policy_ = segment->header().policy;
+    std::memcpy(segment->identity_, segment->header().identity, sizeof segment->identity_);
+    if (const std::string wrong = check_policy(segment->policy_); !wrong.empty()) {
+        failure = failed(AttachStatus::corrupt, "the segment's policy: " + wrong);
+        return nullptr;
+    }
     if (pool && !segment->attach_pool(std::move(pool), failure)) return nullptr;
     return segment;
 }

@@ -42,7 +42,7 @@ class Segment {
     // An empty segment of that shape, ready, mapped for the supervisor. `identity` is 16 random
     // bytes. Null (failure filled) if the shape is bad or the system refuses.
     static std::unique_ptr<Segment> create(const Shape& shape, const std::uint8_t (&identity)[16],
-                                           AttachFailure& failure);
+                                           AttachFailure& failure, const Policy& policy = {});
     // Maps what a peer handed us. Checks seals, size, identity words and shape. `pool` may be
     // invalid: the pool is mapped later by attach_pool.
     static std::unique_ptr<Segment> attach(Fd ring, Fd pool, Access access, AttachFailure& failure);
@@ -57,6 +57,9 @@ class Segment {
     bool attach_pool(Fd pool, AttachFailure& failure);
 
     const Geometry& geometry() const { return geometry_; }
+    const Policy& policy() const { return policy_; }
+    // 16 bytes, as they were when this was mapped.
+    const std::uint8_t* identity() const { return identity_; }
     SegmentHeader& header() const { return *reinterpret_cast<SegmentHeader*>(ring_base_); }
     std::byte* ring_base() const { return ring_base_; }
     // Null until the pool is mapped. Writes through it fault when access is consumer or observer.
@@ -78,6 +81,8 @@ class Segment {
     std::byte* ring_base_ = nullptr;
     std::byte* pool_base_ = nullptr;
     Geometry geometry_;
+    Policy policy_{};
+    std::uint8_t identity_[16]{};
     Access access_ = Access::observer;
 };
 

@@ -8,6 +8,8 @@ ClaimStatus SlotRing::search_free(Cursor& cursor, std::uint64_t& found) {
     std::uint64_t position = cursor.next;
     std::uint64_t run_start = position;  // occupied slots of the last lap, to be passed over
     for (;;) {
+        if (cursor.steps_left == 0) return ClaimStatus::full;
+        --cursor.steps_left;
         const SlotWord word = word_at(position);  // [2]
         const std::int64_t ahead = lap_difference(word.lap(), lap_of(position));
         if (ahead < 0) {
@@ -53,6 +55,8 @@ ClaimStatus SlotRing::search_free(Cursor& cursor, std::uint64_t& found) {
 bool SlotRing::pass_over(Cursor& cursor, std::uint64_t position) {
     const std::uint64_t lap = lap_of(position);
     for (;;) {
+        if (cursor.steps_left == 0) return false;
+        --cursor.steps_left;
         const SlotWord word = word_at(position);
         const std::int64_t ahead = lap_difference(word.lap(), lap);
         if (ahead > 0) return true;

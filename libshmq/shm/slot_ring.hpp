@@ -11,7 +11,8 @@
 //   the holder C           leased(L',C) -> free(L'+1), returned(L'), leased(L',0), leased(tag+1)
 //   an exclusive consumer  ready(L) -> free(L+1) by plain store
 //   the supervisor         writing, skipped (P dead) -> free(L'+1); leased(L',C) -> leased(L',0);
-//                          leased(L',0) -> returned(L') or free(L'+1)
+//                          leased(L',0) -> returned(L') or free(L'+1);
+//                          free(L) -> writing(L,0) -> leased(L,0): a message moved to here
 //
 // Invariants.
 // 1. Nobody writes a slot's header or inline payload without owning the slot: writing(P), or free
@@ -44,6 +45,8 @@ struct Cursor {
     std::uint64_t next = 0;       // everything before it is known to be passed
     std::uint8_t patience[16]{};  // log2 of how much longer to wait, by low bits of the claimant
     Atomic<std::uint64_t>* skips = nullptr;  // counts unfinished claims gone past; its owner's
+    // Of the slow search for a free slot; the supervisor follows no peer's words for ever.
+    std::uint64_t steps_left = UINT64_MAX;
 };
 
 // What a consumer holds: proof for ack, give_back, surrender and extend.

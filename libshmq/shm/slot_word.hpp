@@ -140,10 +140,31 @@ struct DropCount {
     constexpr std::uint64_t pack() const { return dropped << slot_bits | slot_plus_one; }
 };
 
-enum class NoteKind : std::uint8_t { none = 0, deadline = 1, rejected = 2, damaged = 3 };
+enum class NoteKind : std::uint8_t {
+    none = 0,
+    deadline = 1,  // value: when the lease ends
+    rejected = 2,  // value: by which participant
+    damaged = 3,
+    delayed = 4,    // by the supervisor, counted; value: when it is due to be returned
+    nacked = 5,     // to be returned after the queue's retry delay
+    postponed = 7,  // to be returned then; value as with delayed, which it becomes
+    moving = 6,     // it comes from another queue: SegmentHeader::incoming says from where
+};
 
-// Deadlines have a grain of 4 ms and compare modulo 2^32 grains (198 days).
+// Deadlines and due times have a grain of 4 ms and compare modulo 2^32 grains (198 days).
 constexpr std::int64_t note_grain_ns = 4'000'000;
+
+// The first grain that is not before `time`.
+constexpr std::uint32_t grain_at(std::uint64_t time) {
+    constexpr auto grain = static_cast<std::uint64_t>(note_grain_ns);
+    return static_cast<std::uint32_t>((time + grain - 1) / grain);
+}
+// How long from `now` until that grain has come; 0: it has.
+constexpr std::int64_t until_grain(std::uint32_t grain, std::int64_t now) {
+    const auto ahead =
+        static_cast<std::int32_t>(grain - static_cast<std::uint32_t>(now / note_grain_ns));
+    return ahead <= 0 ? 0 : ahead * note_grain_ns - now % note_grain_ns;
+}
 
 struct Note {
     std::uint64_t lap = 0;  // low 20 bits

@@ -1,5 +1,5 @@
 // What only the supervisor does to a queue's shared memory: give out numbers, take back what the
-// dead held, expire leases, purge, decide on rejected messages, count.
+// dead held, expire leases, purge, decide on messages that were left to it, count.
 //
 // One supervisor at a time, one thread. It treats every byte of the segment as hostile: indices are
 // bounds-checked after one single read, no loop depends on a peer's word, and each pass over the
@@ -8,6 +8,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -29,6 +33,31 @@ struct Reclaimed {
 
 // What took a message out of a participant's hands; how it counts.
 enum class Ending { died, hung_up, detached, expired };
+
+// How a delivery failed, as far as known.
+struct Cause {
+    DeadReason reason = DeadReason::limit;
+    std::uint32_t signal = 0;       // crashed: by this one
+    std::uint32_t exit_status = 0;  // crashed: the process ended by itself, with this - 1
+    std::uint16_t number = 0;       // who had it; 0: not known
+};
+
+// A message that is to go to the dead-letter queue: in the supervisor's hands until it is there.
+struct Doomed {
+    std::uint64_t index = 0;
+    std::uint64_t sequence = 0;
+    Cause cause;
+    Nanoseconds failed_at = 0;
+};
+
+// A message that another queue's move left here: by a supervisor that died before the end.
+struct Unfinished {
+    std::uint64_t index = 0;
+    std::uint64_t sequence = 0;
+    bool source_known = false;  // else: the mark is of another move
+    std::uint8_t source_identity[16]{};
+    std::uint64_t source_sequence = 0;
+};
 
 class Supervise {
   public:
@@ -52,37 +81,73 @@ class Supervise {
     void share_in_flight(std::uint32_t wanted);
 
     // Its session is gone but its process is not: gives back its leases, keeps its number.
-    Reclaimed hang_up(std::uint16_t number);
+    Reclaimed hang_up(std::uint16_t number, Nanoseconds now = 0);
     // Its process is dead, or it detached and promised to touch nothing more: gives back all it
     // held, wakes all sleepers, and frees the number. The same twice does nothing.
-    Reclaimed reclaim(std::uint16_t number, Ending ending);
+    // Of what the dead held, the message in hand has failed, by `cause`: the one that it said
+    // (ParticipantRecord::handling), else the oldest. The others were not begun.
+    Reclaimed reclaim(std::uint16_t number, Ending ending, Nanoseconds now = 0,
+                      const Cause& cause = {DeadReason::crashed});
+    // Gives back its leases, which are no failures; it goes on.
+    std::uint64_t release(std::uint16_t number);
 
     // ---- Time and decisions ----
-    // Returns messages whose lease ran out, and decides on those that await the supervisor
-    // (rejected, or left behind by a dead supervisor). Call it every sweep_interval or when the
-    // doorbell rang. Returns messages it acted on.
-    std::uint64_t sweep(Nanoseconds now);
+    // Whether the process behind a participant is stopped, so that its leases last.
+    using Stopped = std::function<bool(std::uint16_t number)>;
+    // Returns messages whose lease ran out or whose delay is over, and decides on those that await
+    // the supervisor (rejected, nacked with a delay, or left behind by a dead supervisor). Call it
+    // every sweep_interval, at next_due, and when the doorbell rang. Returns messages it acted on.
+    std::uint64_t sweep(Nanoseconds now, const Stopped& stopped = {});
+    // When the next known lease or delay is over, as of the last sweep; no_deadline: none is known.
+    Nanoseconds next_due() const { return next_due_; }
     // Whether a client has asked for a sweep since the last; clears it.
     bool take_work_flag();
-    // How often to sweep so that a lease is never more than a quarter late.
+    // How often to look for new leases: a lease counts from when it is first seen.
     Nanoseconds sweep_interval() const;
+    // Until the lease on that slot ends; nothing: not seen yet.
+    std::optional<Nanoseconds> lease_left(std::uint64_t index, Nanoseconds now) const;
+    // Until a delayed message is due; nothing: it is not delayed.
+    std::optional<Nanoseconds> due_in(std::uint64_t index, Nanoseconds now) const;
+
+    // ---- Moves (move.hpp) ----
+    const std::map<std::uint64_t, Doomed>& doomed() const { return doomed_; }  // by index
+    // What a predecessor left half-way. Each must be settled before its source decides on anything.
+    std::vector<Unfinished> unfinished();
+    // Undoes that move if the source still has the message, else finishes it.
+    void settle(const Unfinished& move, bool source_has_it);
+    // That one was moved, or is not here any more.
+    void forget_doomed(std::uint64_t index) { doomed_.erase(index); }
+    // When that message failed first; 0: not known.
+    Nanoseconds first_failure_of(std::uint64_t sequence) const;
+    // Whether the message of that sequence is here.
+    bool has(std::uint64_t sequence) const;
 
     // ---- Management ----
-    // Drops every ready and returned message. With an exclusive consumer attached only the returned
-    // ones; the rest is left to it (purge_position). Returns how many were dropped now.
+    // Drops every message that nobody holds. With an exclusive consumer attached only those not
+    // ready; the rest is left to it (purge_position). Returns how many were dropped now.
     std::uint64_t purge();
     // Ends the queue for all users: they get `status` from every call, sleepers included.
     void close(QueueStatus status);
+    // By hand, one message each; what is wrong, or nothing: done.
+    std::string ack_by_hand(std::uint64_t sequence);
+    std::string nack_by_hand(std::uint64_t sequence, Nanoseconds due, Nanoseconds now);
+    std::string extend_by_hand(std::uint64_t sequence, Nanoseconds deadline, Nanoseconds now);
+    // Drops a message that nobody holds. `unread_is_ours`: no exclusive consumer is attached.
+    std::string discard(std::uint64_t sequence, bool unread_is_ours);
 
     // Whether something was seen that no sound peer leaves behind: quarantine the queue.
     bool damaged() const { return damaged_; }
     Segment& segment() { return segment_; }
+    // The pool may have been made since this was constructed.
+    void refresh();
 
   private:
+    friend class Move;
     struct Seen {  // when this supervisor first saw a lease, for those that name no deadline
         std::uint64_t sequence = 0;
         std::uint32_t lease = 0;  // the word below its lap
         Nanoseconds since = 0;
+        bool paused = false;  // its holder was seen stopped: a deadline of before says nothing
     };
     // Blocks that the reclaim of one participant may have to free.
     struct Suspect {
@@ -90,31 +155,71 @@ class Supervise {
         BlockWord word;
         bool referred = false;
     };
+    static void add(Atomic<std::uint64_t>& counter, std::uint64_t by) {
+        counter.store(counter.load(memory_order_relaxed) + by, memory_order_relaxed);
+    }
 
+    // Participants: supervise.cpp.
     bool is_exclusive_reader(const ParticipantRecord& record) const;
-    void reclaim_slots(std::uint16_t number, bool leases_only, bool failed, Reclaimed& reclaimed);
-    void reclaim_slot(std::uint64_t index, SlotWord word, bool failed, Reclaimed& reclaimed);
-    void reclaim_reads(ParticipantRecord& record, bool failed, Reclaimed& reclaimed);
+    bool exclusive_reader_attached() const;
+    std::uint64_t in_hand(const ParticipantRecord& record, std::uint16_t number);
+    bool was_read(std::uint64_t index, SlotWord word, std::uint64_t read_position) const;
+    void reclaim_slots(std::uint16_t number, bool leases_only, const Cause* cause,
+                       Reclaimed& reclaimed);
+    void reclaim_slot(std::uint64_t index, SlotWord word, const Cause* cause, Reclaimed& reclaimed);
     void finish_drop(ParticipantRecord& record, std::uint16_t number);
-    bool held_by_producer(SlotWord word);
-    bool drop_for_purge(std::uint64_t index, SlotWord word);
-    bool after_purge(std::uint64_t index, SlotWord word) const;
     std::uint64_t reclaim_blocks(std::uint16_t number);
     void mark_referred(std::vector<Suspect>& suspects);
-    bool return_slot(std::uint64_t index, SlotWord word, bool failed);
-    bool free_slot(std::uint64_t index, SlotWord word);
-    bool drop(std::uint64_t index, SlotWord word, std::uint64_t sequence, CountJournal::Drop why);
-    bool repair_cell(std::uint64_t index, SlotWord word);
-    void decide(std::uint64_t index, SlotWord word);
-    bool expired(std::uint64_t index, SlotWord word, Nanoseconds now);
-    std::uint64_t sequence_at(std::uint64_t index, SlotWord word, bool& sound) const;
     void wake_everybody();
+
+    // Slots in our hands: supervise_slots.cpp.
+    bool take_back(std::uint64_t index, SlotWord word, const Cause* cause);
+    void after_failure(std::uint64_t index, SlotWord ours, std::uint64_t sequence,
+                       const Cause& cause);
+    bool return_slot(std::uint64_t index, SlotWord ours, std::uint64_t sequence);
+    bool free_slot(std::uint64_t index, SlotWord word);
+    void doom(std::uint64_t index, SlotWord ours, std::uint64_t sequence, const Cause& cause);
+    void delay(std::uint64_t index, SlotWord ours, std::uint64_t sequence, std::uint32_t due_grain);
+    bool drop(std::uint64_t index, SlotWord word, std::uint64_t sequence, CountJournal::Drop why);
+    void count_surrendered(std::uint64_t index, SlotWord word, std::uint64_t sequence);
+    void count_lease(std::uint64_t sequence, std::uint8_t tag, bool failed);
+    // The tag of the lease that a slot was taken back from.
+    static std::uint8_t holders_tag(SlotWord ours) {
+        return static_cast<std::uint8_t>(ours.tag() - 1);
+    }
+    static std::uint32_t grain_of(Nanoseconds time) {
+        return grain_at(static_cast<std::uint64_t>(time));
+    }
+    Nanoseconds retry_delay(std::uint64_t sequence) const;
+    Note note_of(std::uint64_t index, SlotWord word, std::uint64_t sequence) const;
+    std::uint64_t sequence_at(std::uint64_t index, SlotWord word, bool& sound) const;
+    std::optional<SlotWord> find(std::uint64_t sequence) const;
+    std::optional<SlotWord> take_held(std::uint64_t sequence, std::string& why_not);
+    std::optional<SlotWord> take_waiting(std::uint64_t sequence, bool unread_is_ours,
+                                         std::string& why_not);
+
+    // Time: supervise_sweep.cpp.
+    bool sweep_slot(std::uint64_t index, SlotWord word, const Stopped& stopped);
+    bool repair_cell(std::uint64_t index, SlotWord word);
+    bool decide(std::uint64_t index, SlotWord word);
+    bool held_by_producer(SlotWord word);
+    bool expired(std::uint64_t index, SlotWord word, const Stopped& stopped);
+    void due_at(Nanoseconds time) {
+        if (next_due_ == no_deadline || time < next_due_) next_due_ = time;
+    }
+
+    bool drop_for_purge(std::uint64_t index, SlotWord word);
+    bool after_purge(std::uint64_t index, SlotWord word) const;
 
     Segment& segment_;
     QueueView view_;
-    std::vector<Seen> seen_;             // by slot; empty until a lease is seen
-    bool purge_left_to_holder_ = false;  // who dies before doing it leaves it to us
-    bool damaged_ = false;               // something seen that no sound peer leaves
+    Nanoseconds now_ = 0;  // of the verb under way
+    Nanoseconds next_due_ = no_deadline;
+    std::vector<Seen> seen_;                  // by slot; empty until a lease is seen
+    std::map<std::uint64_t, Doomed> doomed_;  // by index
+    bool purge_left_to_holder_ = false;       // who dies before doing it leaves it to us
+    bool swept_ = false;                      // before that a predecessor's claims may be here
+    bool damaged_ = false;                    // something seen that no sound peer leaves
 };
 
 }  // namespace shmq::shm

@@ -169,6 +169,11 @@ Json to_json(const Options& options) {
     put("exclusive_producer", options.exclusive_producer);
     put("exclusive_consumer", options.exclusive_consumer);
     put("exact_timestamps", options.exact_timestamps);
+    put("max_deliveries", options.max_deliveries);
+    put("dead_letter", options.dead_letter);
+    put_number("retry_delay", options.retry_delay_ns);
+    put_number("retry_delay_max", options.retry_delay_max_ns);
+    put("pause_stopped", options.pause_stopped);
     return json;
 }
 
@@ -190,6 +195,11 @@ Outcome<Options> options_from_json(const Json& json, std::string_view path, Unkn
     members.take("exclusive_producer", options.exclusive_producer);
     members.take("exclusive_consumer", options.exclusive_consumer);
     members.take("exact_timestamps", options.exact_timestamps);
+    members.take("max_deliveries", options.max_deliveries);
+    members.take("dead_letter", options.dead_letter);
+    members.take("retry_delay", options.retry_delay_ns);
+    members.take("retry_delay_max", options.retry_delay_max_ns);
+    members.take("pause_stopped", options.pause_stopped);
     if (auto failure = members.finish(unknown)) return std::unexpected(std::move(*failure));
     return options;
 }
@@ -203,13 +213,19 @@ constexpr auto queue_members = std::make_tuple(
     std::pair("owner", &Queue::owner), std::pair("group", &Queue::group),
     std::pair("quarantined", &Queue::quarantined), std::pair("ready", &Queue::ready),
     std::pair("leased", &Queue::leased), std::pair("returned", &Queue::returned),
-    std::pair("sent", &Queue::sent), std::pair("sent_bytes", &Queue::sent_bytes),
-    std::pair("delivered", &Queue::delivered), std::pair("acked", &Queue::acked),
-    std::pair("redelivered", &Queue::redelivered), std::pair("dropped", &Queue::dropped),
-    std::pair("dropped_oldest", &Queue::dropped_oldest),
+    std::pair("delayed", &Queue::delayed), std::pair("held", &Queue::held),
+    std::pair("alarm", &Queue::alarm), std::pair("sent", &Queue::sent),
+    std::pair("sent_bytes", &Queue::sent_bytes), std::pair("delivered", &Queue::delivered),
+    std::pair("acked", &Queue::acked), std::pair("redelivered", &Queue::redelivered),
+    std::pair("dropped", &Queue::dropped), std::pair("dropped_oldest", &Queue::dropped_oldest),
     std::pair("dropped_rejected", &Queue::dropped_rejected),
-    std::pair("dropped_damaged", &Queue::dropped_damaged), std::pair("purged", &Queue::purged),
+    std::pair("dropped_damaged", &Queue::dropped_damaged),
+    std::pair("dropped_failed", &Queue::dropped_failed), std::pair("purged", &Queue::purged),
     std::pair("expired", &Queue::expired), std::pair("reclaimed", &Queue::reclaimed),
+    std::pair("dead_rejected", &Queue::dead_rejected),
+    std::pair("dead_expired", &Queue::dead_expired),
+    std::pair("dead_crashed", &Queue::dead_crashed), std::pair("dead_limit", &Queue::dead_limit),
+    std::pair("moved_in", &Queue::moved_in), std::pair("redriven", &Queue::redriven),
     std::pair("producers", &Queue::producers), std::pair("consumers", &Queue::consumers),
     std::pair("memory_bytes", &Queue::memory_bytes));
 
@@ -234,6 +250,84 @@ Outcome<Queue> queue_from_json(const Json& json, std::string_view path, Unknown 
     if (!parsed) return std::unexpected(std::move(parsed.error()));
     queue.options = *parsed;
     return queue;
+}
+
+std::string_view pending_state_token(PendingState state) {
+    switch (state) {
+        case PendingState::leased:
+            return "leased";
+        case PendingState::delayed:
+            return "delayed";
+        case PendingState::held:
+            return "held";
+    }
+    return "held";
+}
+
+namespace {
+
+constexpr auto pending_members = std::make_tuple(
+    std::pair("sequence", &Pending::sequence), std::pair("participant", &Pending::participant),
+    std::pair("pid", &Pending::pid), std::pair("uid", &Pending::uid),
+    std::pair("executable", &Pending::executable), std::pair("age", &Pending::age_ns),
+    std::pair("deliveries", &Pending::deliveries), std::pair("failures", &Pending::failures),
+    std::pair("size", &Pending::size));
+
+}  // namespace
+
+Json to_json(const Pending& pending) {
+    Json json = {{"state", pending_state_token(pending.state)}};
+    std::apply([&](const auto&... member) { ((json[member.first] = pending.*member.second), ...); },
+               pending_members);
+    if (pending.lease_left_ns) json["lease_left"] = *pending.lease_left_ns;
+    if (pending.due_in_ns) json["due_in"] = *pending.due_in_ns;
+    return json;
+}
+
+Outcome<Pending> pending_from_json(const Json& json, std::string_view path, Unknown unknown) {
+    Pending pending;
+    Members members(json, path);
+    std::apply(
+        [&](const auto&... member) {
+            (members.require(member.first, pending.*member.second), ...);
+        },
+        pending_members);
+    std::size_t state = 0;
+    if (members.take_token("state", {"leased", "delayed", "held"}, state)) {
+        pending.state = static_cast<PendingState>(state);
+    } else if (members.take_any("state") == nullptr) {
+        members.refuse("state", "is missing");
+    }
+    members.take("lease_left", pending.lease_left_ns);
+    members.take("due_in", pending.due_in_ns);
+    if (auto failure = members.finish(unknown)) return std::unexpected(std::move(*failure));
+    return pending;
+}
+
+std::string_view settle_verb_token(SettleVerb verb) {
+    switch (verb) {
+        case SettleVerb::ack:
+            return "ack";
+        case SettleVerb::nack:
+            return "nack";
+        case SettleVerb::extend:
+            return "extend";
+        case SettleVerb::redrive:
+            return "redrive";
+        case SettleVerb::discard:
+            return "discard";
+    }
+    return "discard";
+}
+
+bool require_settle_verb(Members& members, std::string_view name, SettleVerb& into) {
+    std::size_t index = 0;
+    if (!members.take_token(name, {"ack", "nack", "extend", "redrive", "discard"}, index)) {
+        if (members.take_any(name) == nullptr) members.refuse(name, "is missing");
+        return false;
+    }
+    into = static_cast<SettleVerb>(index);
+    return true;
 }
 
 std::string check_name(std::string_view name) {

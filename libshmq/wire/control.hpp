@@ -25,6 +25,9 @@ constexpr std::string_view list = "io.shmq.Control.List";
 constexpr std::string_view remove = "io.shmq.Control.Remove";
 constexpr std::string_view purge = "io.shmq.Control.Purge";
 constexpr std::string_view status = "io.shmq.Control.Status";
+constexpr std::string_view pending = "io.shmq.Control.Pending";
+constexpr std::string_view settle = "io.shmq.Control.Settle";
+constexpr std::string_view release = "io.shmq.Control.Release";
 constexpr std::string_view attach = "io.shmq.Control.Attach";
 constexpr std::string_view detach = "io.shmq.Control.Detach";
 constexpr std::string_view reattach = "io.shmq.Control.Reattach";
@@ -113,6 +116,11 @@ struct Options {
     std::optional<bool> exclusive_producer;
     std::optional<bool> exclusive_consumer;
     std::optional<bool> exact_timestamps;
+    std::optional<std::uint32_t> max_deliveries;  // 0: no limit
+    std::optional<std::string> dead_letter;       // empty: none
+    std::uint64_t retry_delay_ns = 0;
+    std::uint64_t retry_delay_max_ns = 0;
+    std::optional<bool> pause_stopped;
 
     bool operator==(const Options&) const = default;
 };
@@ -132,6 +140,9 @@ struct Queue {
     std::uint64_t ready = 0;
     std::uint64_t leased = 0;
     std::uint64_t returned = 0;
+    std::uint64_t delayed = 0;
+    std::uint64_t held = 0;
+    std::string alarm;
 
     std::uint64_t sent = 0;
     std::uint64_t sent_bytes = 0;
@@ -142,9 +153,16 @@ struct Queue {
     std::uint64_t dropped_oldest = 0;
     std::uint64_t dropped_rejected = 0;
     std::uint64_t dropped_damaged = 0;
+    std::uint64_t dropped_failed = 0;
     std::uint64_t purged = 0;
     std::uint64_t expired = 0;
     std::uint64_t reclaimed = 0;
+    std::uint64_t dead_rejected = 0;
+    std::uint64_t dead_expired = 0;
+    std::uint64_t dead_crashed = 0;
+    std::uint64_t dead_limit = 0;
+    std::uint64_t moved_in = 0;
+    std::uint64_t redriven = 0;
 
     std::uint32_t producers = 0;
     std::uint32_t consumers = 0;
@@ -155,6 +173,36 @@ struct Queue {
 Json to_json(const Queue& queue);
 Outcome<Queue> queue_from_json(const Json& json, std::string_view path = "queue",
                                Unknown unknown = Unknown::refuse);
+
+// One message of a Pending answer.
+enum class PendingState { leased, delayed, held };
+std::string_view pending_state_token(PendingState state);
+struct Pending {
+    std::uint64_t sequence = 0;
+    PendingState state = PendingState::leased;
+    std::uint32_t participant = 0;  // 0: nobody holds it
+    std::uint32_t pid = 0;          // 0: not known
+    std::uint32_t uid = 0;
+    std::string executable;  // empty: not known
+    std::uint64_t age_ns = 0;
+    std::optional<std::uint64_t> lease_left_ns;
+    std::optional<std::uint64_t> due_in_ns;
+    std::uint32_t deliveries = 0;
+    std::uint32_t failures = 0;
+    std::uint64_t size = 0;
+
+    bool operator==(const Pending&) const = default;
+};
+Json to_json(const Pending& pending);
+Outcome<Pending> pending_from_json(const Json& json, std::string_view path = "messages",
+                                   Unknown unknown = Unknown::refuse);
+
+// What Settle does to each message.
+enum class SettleVerb { ack, nack, extend, redrive, discard };
+std::string_view settle_verb_token(SettleVerb verb);
+bool require_settle_verb(Members& members, std::string_view name, SettleVerb& into);
+constexpr std::size_t settle_most = 4096;   // sequences of one call
+constexpr std::size_t pending_page = 1024;  // messages of one answer
 
 // ---- Rules that both ends apply ----------------------------------------------------------------
 

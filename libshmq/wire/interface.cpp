@@ -6,20 +6,25 @@ namespace shmq::wire {
 const std::string_view interface_description =
     R"varlink(interface io.shmq.Control
 
-# Zero or absent: the default. lease and times in nanoseconds, sizes in bytes.
+# Zero or absent: the default. lease, delays and times in nanoseconds, sizes in bytes.
+# max_deliveries 0: no limit; absent: 20. dead_letter empty: none; absent: the queue's name and .dlq.
 type Options (
   capacity: ?int, slot_size: ?int, max_message: ?int, pool: ?int,
   overflow: ?(block, reject, drop_oldest),
   lease: ?int, in_flight: ?int, mode: ?int, group: ?int,
-  exclusive_producer: ?bool, exclusive_consumer: ?bool, exact_timestamps: ?bool
+  exclusive_producer: ?bool, exclusive_consumer: ?bool, exact_timestamps: ?bool,
+  max_deliveries: ?int, dead_letter: ?string, retry_delay: ?int, retry_delay_max: ?int,
+  pause_stopped: ?bool
 )
 
 type Queue (
   name: string, identity: string, options: Options, owner: int, group: int, quarantined: bool,
-  ready: int, leased: int, returned: int,
+  ready: int, leased: int, returned: int, delayed: int, held: int, alarm: string,
   sent: int, sent_bytes: int, delivered: int, acked: int, redelivered: int,
   dropped: int, dropped_oldest: int, dropped_rejected: int, dropped_damaged: int,
-  purged: int, expired: int, reclaimed: int,
+  dropped_failed: int, purged: int, expired: int, reclaimed: int,
+  dead_rejected: int, dead_expired: int, dead_crashed: int, dead_limit: int,
+  moved_in: int, redriven: int,
   producers: int, consumers: int, memory_bytes: int
 )
 
@@ -42,6 +47,24 @@ method Describe(name: string) -> (queue: Queue)
 method List(after: ?string) -> (queues: []Queue, more: ?bool)
 method Remove(name: string, force: ?bool) -> (dropped: int)
 method Purge(name: string) -> (purged: int)
+# What is held, or waits for a due time or for room in a dead-letter queue, by sequence, 1024 a page.
+# lease_left, due_in: of a lease and of a delay. executable and pid: of the holder, where known.
+type Pending (
+  sequence: int, state: (leased, delayed, held), participant: int, pid: int, uid: int,
+  executable: string, age: int, lease_left: ?int, due_in: ?int, deliveries: int, failures: int,
+  size: int
+)
+method Pending(name: string, after: ?int) -> (messages: []Pending, more: ?bool)
+# By hand, for messages of these sequences, 4096 at most. ack: gone; nack: returned, after `time`;
+# extend: the lease lasts `time` from now (absent: the queue's); redrive: from a dead-letter queue
+# back to `to` (absent: where it came from); discard: dropped, counted as purged.
+# refused: those it was not done to, and why.
+type Refusal (sequence: int, reason: string)
+method Settle(
+  name: string, verb: (ack, nack, extend, redrive, discard), sequences: []int, time: ?int,
+  to: ?string) -> (done: int, refused: []Refusal)
+# Gives back what the process holds, in one queue or in all that the caller may manage.
+method Release(pid: int, name: ?string) -> (released: int)
 method Status() -> (
   pid: int, version: string, socket: string, queues: int, sessions: int, uptime: int,
   deaths: int, reclaimed: int, restarts: int, adopted: int)

@@ -123,7 +123,8 @@ class ListingTest(CliTest):
         text = self.shmq("--help").stdout.decode()
         verbs = re.findall(r"(?m)^  ([a-z]+)  +[A-Z]", text.partition("Subcommands:")[2])
         self.assertLessEqual({"create", "ls", "info", "status", "rm", "purge", "send", "recv",
-                              "pending", "peek", "version"}, set(verbs))
+                              "pending", "ack", "nack", "extend", "release", "dlq", "peek",
+                              "version"}, set(verbs))
         for verb in verbs:
             self.assertIn(f"Example:\n  shmq {verb}",
                           self.shmq(verb, "--help").stdout.decode().replace("\n\n", "\n"))
@@ -246,8 +247,8 @@ class PendingTest(CliTest):
         wait_until(lambda: state_of(holder.pid) == "T", "a stopped consumer")
         self.assertEqual(self.json("pending", self.queue)[0]["process_state"], "T")
         row = self.shmq("pending", self.queue).stdout.decode().splitlines()[1].split()
-        self.assertEqual(row[:4], [str(message["sequence"]), str(holder.pid), str(os.getuid()),
-                                   "T"])
+        self.assertEqual(row[:5], [str(message["sequence"]), "leased", str(holder.pid),
+                                   str(os.getuid()), "T"])
         holder.kill()
         self.wait_for("returned", 1)
         self.assertEqual(self.json("pending", self.queue), [])

@@ -1,5 +1,7 @@
 // The contract of a queue through the C++ door, the same for every combination of shared and
 // exclusive roles.
+#include <unistd.h>
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -127,21 +129,58 @@ TEST_P(QueueContract, DroppedMessagesGoBack) {
     EXPECT_TRUE(empty(in));
 }
 
-TEST_P(QueueContract, RejectedMessagesAreCountedAndGone) {
+TEST_P(QueueContract, RejectedMessagesGoToTheDeadLetterQueue) {
     create();
     auto out = producer();
     auto in = consumer();
     ASSERT_TRUE(out.send("poison").ok());
     ASSERT_TRUE(out.send(std::string(100'000, 'p')).ok());
+    auto first = next(in);
+    const std::uint64_t sequence = first.sequence();
+    EXPECT_FALSE(first.history());
+    EXPECT_TRUE(first.reject().ok());
     EXPECT_TRUE(next(in).reject().ok());
-    EXPECT_TRUE(next(in).reject().ok());
-    for (int tries = 0; tries < 2000 && info().dropped_rejected < 2; ++tries) {
+    for (int tries = 0; tries < 2000 && info().dead_lettered < 2; ++tries) {
         std::this_thread::sleep_for(milliseconds(5));
     }
     const auto books = info();
-    EXPECT_EQ(books.dropped_rejected, 2u);
-    EXPECT_EQ(books.dropped, 2u);
-    EXPECT_EQ(books.ready + books.leased + books.returned, 0u);
+    EXPECT_EQ(books.dead_lettered, 2u);
+    EXPECT_EQ(books.dead_rejected, 2u);
+    EXPECT_EQ(books.dropped, 0u);
+    EXPECT_EQ(books.ready + books.leased + books.returned + books.held, 0u);
+    EXPECT_TRUE(empty(in));
+
+    auto dead = value_or_throw(client_.consumer(queue_ + ".dlq"));
+    auto letter = next(dead);
+    EXPECT_EQ(letter.text(), "poison");
+    EXPECT_TRUE(letter.redelivered());
+    const auto history = letter.history();
+    ASSERT_TRUE(history);
+    EXPECT_EQ(history->reason, "rejected");
+    EXPECT_EQ(history->source, queue_);
+    EXPECT_EQ(history->sequence, sequence);
+    EXPECT_EQ(history->failures, 1u);
+    EXPECT_EQ(history->deliveries, 1u);
+    EXPECT_EQ(history->pid, static_cast<std::uint32_t>(::getpid()));
+    EXPECT_EQ(history->redriven, 0u);
+    EXPECT_TRUE(letter.ack().ok());
+    EXPECT_FALSE(letter.history()) << "of a handle that has ended";
+    EXPECT_EQ(next(dead).size(), 100'000u);
+    value_or_throw(client_.remove(queue_ + ".dlq", true));
+}
+
+TEST_P(QueueContract, RejectedMessagesWithoutADeadLetterQueueAreCounted) {
+    options_.dead_letter = "";
+    create();
+    auto out = producer();
+    auto in = consumer();
+    ASSERT_TRUE(out.send("poison").ok());
+    EXPECT_TRUE(next(in).reject().ok());
+    for (int tries = 0; tries < 2000 && info().dropped_rejected < 1; ++tries) {
+        std::this_thread::sleep_for(milliseconds(5));
+    }
+    EXPECT_EQ(info().dropped_rejected, 1u);
+    EXPECT_EQ(info().dropped, 1u);
     EXPECT_TRUE(empty(in));
 }
 

@@ -52,6 +52,11 @@ class SHMQ_EXPORT Consumer {
     // handles end too (they answer stale). Condition::invalid_argument for a shared consumer.
     Result<std::size_t> ack_through(Message& last) noexcept;
 
+    // Says that this message is being handled now: should the process die, the failure is this
+    // message's, and the others that it holds have not failed. Without a word, or once that message
+    // has ended, it is the oldest held. Costs one store.
+    void handling(const Message& message) noexcept;
+
     // Unacked messages held, and how many may be (changes as consumers come and go).
     std::size_t in_flight() const noexcept;
     std::size_t in_flight_limit() const noexcept;

@@ -10,7 +10,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -23,6 +25,26 @@ class ProducerCore;
 namespace shm {
 struct Delivery;
 }
+
+// What a message from a dead-letter queue has behind it. It keeps that when it is redriven.
+struct DeadLetter {
+    // How its last delivery ended: `rejected`, `expired`, `crashed:SIGSEGV` (with the signal or
+    // `exit-N` where the kernel tells, else `crashed`), or `max-deliveries` where nobody knows.
+    std::string reason;
+    std::string source;          // name of the queue it was in; empty: its history had no room here
+    std::uint64_t sequence = 0;  // that it had there
+    std::uint32_t deliveries = 0;  // and its counts
+    std::uint32_t failures = 0;
+    std::chrono::steady_clock::time_point first_failure;
+    std::chrono::steady_clock::time_point last_failure;
+    std::chrono::steady_clock::time_point moved;
+    // Who had it last; zeros where nobody knows.
+    std::uint32_t pid = 0;
+    std::uint32_t uid = 0;
+    std::string executable;      // the end of its path
+    std::uint32_t redriven = 0;  // how often it was moved back
+    std::chrono::steady_clock::time_point last_redriven;
+};
 
 class SHMQ_EXPORT Loan {
   public:
@@ -93,14 +115,22 @@ class SHMQ_EXPORT Message {
     // Deliveries that failed: consumer crashed, rejected, or its lease ran out. Stays at 1023.
     std::uint32_t failures() const noexcept { return failures_; }
 
-    // Each of the four ends this handle, whatever it returns. None blocks.
+    // What it has behind it, if it ever was a dead letter. Nothing as well if the lease is over, or
+    // no memory is left. Allocates.
+    std::optional<DeadLetter> history() const noexcept;
+
+    // Each of these ends this handle, whatever it returns. None blocks.
     // Condition::stale: the lease had ended before; another may have the message; nothing changed.
 
     // Done: the message is gone for good. Not undone by any death once returned.
     Result<void> ack() noexcept;
-    // Not now: back to the queue at once, before new messages. Does not count as a failure.
+    // Not now: back to the queue, before new messages; at once, or after the queue's retry delay
+    // where it has one. Does not count as a failure.
     Result<void> nack() noexcept;
-    // Never: out of the queue, counted as a failure and as dropped (reason `rejected`).
+    // Not before `delay` has passed, 30 days at most (else invalid_argument, and the handle stays).
+    // Precise to 4 ms while the daemon runs; never early.
+    Result<void> nack(std::chrono::nanoseconds delay) noexcept;
+    // Never: to the dead-letter queue; without one it is dropped, and counted. A failure.
     Result<void> reject() noexcept;
 
     // Renews the lease for the queue's lease time, or for `lease` from now; the handle stays.

@@ -28,6 +28,21 @@ struct QueueOptions {
     // It guards against consumers that hang: the dead are noticed at once. Default 30 s, 10 ms to
     // 7 days.
     std::chrono::nanoseconds lease{0};
+    // Failed deliveries (its consumer crashed or let the lease run out) after which a message goes
+    // to the dead-letter queue. Default 20, at most 1023; 0: no limit.
+    std::optional<std::uint32_t> max_deliveries = std::nullopt;
+    // Queue for messages that failed too often or were rejected; made when the first one comes,
+    // with the owner, mode and limits of this one. Default: this queue's name and `.dlq` (none for
+    // a queue whose own name ends so). Empty: none; such messages are dropped, and counted.
+    std::optional<std::string> dead_letter = std::nullopt;
+    // How long a message waits after a failure, or a nack without a delay of its own, before it is
+    // offered again; doubled each time up to retry_delay_max (default: not doubled). 0: not at all.
+    // At most 30 days.
+    std::chrono::nanoseconds retry_delay{0};
+    std::chrono::nanoseconds retry_delay_max{0};
+    // Leases do not run out while the process that holds them is stopped: by a signal, in a
+    // debugger, or in a frozen cgroup. It gets its whole lease anew when it goes on.
+    bool pause_stopped = false;
     // Only one producer, or one consumer, at a time: faster, and for the consumer, in order with
     // cumulative ack. A stopped holder of an exclusive role does hold its role.
     bool exclusive_producer = false;
@@ -65,6 +80,9 @@ struct QueueInfo {
     std::uint64_t ready = 0;     // waiting for their first delivery
     std::uint64_t leased = 0;    // held by consumers
     std::uint64_t returned = 0;  // waiting to be delivered again
+    std::uint64_t delayed = 0;   // waiting until they are due to be delivered again
+    std::uint64_t held = 0;      // waiting for room in the dead-letter queue
+    std::string alarm;           // what somebody has to look after; empty: nothing
 
     std::uint64_t sent = 0;
     std::uint64_t sent_bytes = 0;
@@ -75,9 +93,18 @@ struct QueueInfo {
     std::uint64_t dropped_oldest = 0;
     std::uint64_t dropped_rejected = 0;
     std::uint64_t dropped_damaged = 0;
-    std::uint64_t purged = 0;     // by hand; not in `dropped`
-    std::uint64_t expired = 0;    // leases that ran out
-    std::uint64_t reclaimed = 0;  // messages given back for participants that died or hung up
+    std::uint64_t dropped_failed = 0;  // too often, and there is no dead-letter queue
+    std::uint64_t purged = 0;          // by hand; not in `dropped`
+    std::uint64_t expired = 0;         // leases that ran out
+    std::uint64_t reclaimed = 0;       // messages given back for participants that died or hung up
+
+    std::uint64_t dead_lettered = 0;  // moved to the dead-letter queue, whatever the reason:
+    std::uint64_t dead_rejected = 0;
+    std::uint64_t dead_expired = 0;
+    std::uint64_t dead_crashed = 0;
+    std::uint64_t dead_limit = 0;  // how the last delivery failed is not known
+    std::uint64_t moved_in = 0;    // came from another queue: dead letters, or redriven ones
+    std::uint64_t redriven = 0;    // moved out by hand
 
     std::uint32_t producers = 0;
     std::uint32_t consumers = 0;

@@ -179,6 +179,8 @@ TEST_P(DaemonMethods, names_and_options_out_of_bounds_are_refused_by_name) {
     }
     EXPECT_EQ(client.create(std::string(256, 'a')).error, error::invalid_name);
     EXPECT_EQ(client.create(std::string(255, 'a')).error, "");
+    EXPECT_EQ(client.describe(std::string(255, 'a'))["options"]["dead_letter"],
+              std::string(251, 'a') + ".dlq");
     const std::pair<Json, const char*> wrong[] = {
         {{{"capacity", 100}}, "options.capacity"},
         {{{"capacity", 1 << 30}}, "options.capacity"},
@@ -192,6 +194,12 @@ TEST_P(DaemonMethods, names_and_options_out_of_bounds_are_refused_by_name) {
         {{{"lease", 5}}, "options.lease"},
         {{{"in_flight", limits::in_flight_max + 1}}, "options.in_flight"},
         {{{"mode", 01000}}, "options.mode"},
+        {{{"max_deliveries", 1024}}, "options.max_deliveries"},
+        {{{"dead_letter", "a//b"}}, "options.dead_letter"},
+        {{{"dead_letter", "q"}}, "options.dead_letter"},
+        {{{"retry_delay", 1ull << 60}}, "options.retry_delay"},
+        {{{"retry_delay", 5}, {"retry_delay_max", 4}}, "options.retry_delay_max"},
+        {{{"retry_delay_max", 4}}, "options.retry_delay_max"},
         {{{"colour", "red"}}, "options.colour"}};
     for (const auto& [options, parameter] : wrong) {
         const wire::Answer answer = client.create("q", options);

@@ -63,9 +63,9 @@ TEST_F(AuditTest, OwnerNotInUse) {
     set(0, word(0).to(SlotState::leased, 9));
     expect("owned by a number not in use", false);
 }
-TEST_F(AuditTest, ClaimWithoutClaimant) {
+TEST_F(AuditTest, ClaimOfTheSupervisorWhenQuiet) {
     set(4, SlotWord::make(0, 0, 0, SlotState::writing));
-    expect("a claim without a claimant", false);
+    expect("unfinished claim");
 }
 TEST_F(AuditTest, UnfinishedClaimWhenQuiet) {
     set(4, SlotWord::make(0, 0, 1, SlotState::writing));

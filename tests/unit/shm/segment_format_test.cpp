@@ -118,6 +118,7 @@ TEST_F(SegmentFormatTest, ThePlacesOfTheDefaultShapeAreTrue) {
     expect_text(fmt::format("| returned map | {} | 8192 |", geometry.returned_offset));
     expect_text(fmt::format("| attempts | {} | 8192 |", geometry.attempts_offset));
     expect_text(fmt::format("| notes | {} | 8192 |", geometry.notes_offset));
+    expect_text(fmt::format("| first failures | {} | 8192 |", geometry.failures_offset));
     expect_text(fmt::format("| blocks | {} | {},", geometry.blocks_offset,
                             geometry.block_count * sizeof(BlockRecord)));
     expect_text(fmt::format("| slots | {} | 65536 |", geometry.slots_offset));

@@ -42,7 +42,7 @@ TEST(Supervise, TheDeadGiveBackTheirLeases) {
         ASSERT_EQ(heir.try_receive(delivery), ReceiveStatus::received);
         EXPECT_EQ(text_of(delivery), std::to_string(i));
         EXPECT_EQ(delivery.deliveries, 2u);
-        EXPECT_EQ(delivery.failures, 1u);
+        EXPECT_EQ(delivery.failures, i == 0 ? 1u : 0u) << "the one in hand is blamed, no other";
         EXPECT_EQ(heir.ack(delivery), HoldStatus::done);
     }
     EXPECT_EQ(queue.totals().reclaimed_leases, 4u);

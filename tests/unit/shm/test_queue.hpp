@@ -28,8 +28,8 @@ inline Shape small_shape(std::uint32_t flags = 0, Overflow overflow = Overflow::
 
 class TestQueue {
   public:
-    explicit TestQueue(const Shape& shape = small_shape())
-        : segment_(make(shape)), supervise_(*segment_) {
+    explicit TestQueue(const Shape& shape = small_shape(), const Policy& policy = {})
+        : segment_(make(shape, policy)), supervise_(*segment_) {
         segment_->header().in_flight_cap.store(1u << 20);
     }
 
@@ -63,9 +63,9 @@ class TestQueue {
     TotalCounts totals() const { return count_totals(*segment_); }
 
   private:
-    static std::unique_ptr<Segment> make(const Shape& shape) {
+    static std::unique_ptr<Segment> make(const Shape& shape, const Policy& policy) {
         AttachFailure failure;
-        auto segment = Segment::create(shape, {7}, failure);
+        auto segment = Segment::create(shape, {7}, failure, policy);
         if (segment == nullptr || !segment->create_pool(failure)) {
             throw std::runtime_error(failure.detail);
         }

@@ -27,6 +27,11 @@ Options every_option() {
     options.exclusive_producer = true;
     options.exclusive_consumer = false;
     options.exact_timestamps = true;
+    options.max_deliveries = 0;
+    options.dead_letter = "";
+    options.retry_delay_ns = 1'000'000;
+    options.retry_delay_max_ns = 1'000'000'000;
+    options.pause_stopped = true;
     return options;
 }
 
@@ -40,12 +45,18 @@ Queue every_field() {
     queue.quarantined = true;
     std::uint64_t next = 1;
     for (std::uint64_t Queue::*field :
-         {&Queue::ready, &Queue::leased, &Queue::returned, &Queue::sent, &Queue::sent_bytes,
-          &Queue::delivered, &Queue::acked, &Queue::redelivered, &Queue::dropped,
-          &Queue::dropped_oldest, &Queue::dropped_rejected, &Queue::dropped_damaged, &Queue::purged,
-          &Queue::expired, &Queue::reclaimed, &Queue::memory_bytes}) {
+         {&Queue::ready,          &Queue::leased,           &Queue::returned,
+          &Queue::sent,           &Queue::sent_bytes,       &Queue::delivered,
+          &Queue::acked,          &Queue::redelivered,      &Queue::dropped,
+          &Queue::dropped_oldest, &Queue::dropped_rejected, &Queue::dropped_damaged,
+          &Queue::purged,         &Queue::expired,          &Queue::reclaimed,
+          &Queue::memory_bytes,   &Queue::delayed,          &Queue::held,
+          &Queue::dropped_failed, &Queue::dead_rejected,    &Queue::dead_expired,
+          &Queue::dead_crashed,   &Queue::dead_limit,       &Queue::moved_in,
+          &Queue::redriven}) {
         queue.*field = next++;
     }
+    queue.alarm = "look here";
     queue.producers = 21;
     queue.consumers = 22;
     return queue;
@@ -71,7 +82,7 @@ TEST(WireOptions, WhatIsNotSaidDoesNotTravel) {
 
 TEST(WireOptions, EveryMemberIsStrict) {
     const Json good = to_json(every_option());
-    ASSERT_EQ(good.size(), 12u);
+    ASSERT_EQ(good.size(), 17u);
     for (const auto& [name, value] : good.items()) {
         Json bad = good;
         bad[name] = Json::array();
@@ -119,6 +130,40 @@ TEST(WireQueue, EveryMemberIsRequiredAndStrict) {
     unknown["colour"] = "red";
     EXPECT_FALSE(queue_from_json(unknown));
     EXPECT_TRUE(queue_from_json(unknown, "queue", Unknown::ignore));
+}
+
+Pending every_pending() {
+    return {.sequence = 1,
+            .state = PendingState::delayed,
+            .participant = 2,
+            .pid = 3,
+            .uid = 4,
+            .executable = "/bin/x",
+            .age_ns = 5,
+            .lease_left_ns = 6,
+            .due_in_ns = 7,
+            .deliveries = 8,
+            .failures = 9,
+            .size = 10};
+}
+
+TEST(WirePending, ComesBackAsItWent) {
+    const auto parsed = pending_from_json(Json::parse(to_json(every_pending()).dump()));
+    ASSERT_TRUE(parsed) << parsed.error().parameters;
+    EXPECT_EQ(*parsed, every_pending());
+}
+
+TEST(WirePending, EveryMemberIsStrictAndAllButTheTimesAreRequired) {
+    const Json good = to_json(every_pending());
+    for (const auto& [name, value] : good.items()) {
+        Json missing = good;
+        missing.erase(name);
+        const bool optional = name == "lease_left" || name == "due_in";
+        EXPECT_EQ(pending_from_json(missing).has_value(), optional) << name;
+        Json wrong = good;
+        wrong[name] = Json::array();
+        EXPECT_FALSE(pending_from_json(wrong)) << name;
+    }
 }
 
 TEST(WireNames, GoodOnesPass) {
@@ -183,7 +228,8 @@ TEST(WireInterface, IsWordForWordThatOfItsPage) {
 TEST(WireInterface, HasEveryMethodAndError) {
     for (const std::string_view name :
          {method::hello, method::create, method::describe, method::list, method::remove,
-          method::purge, method::status, method::attach, method::detach}) {
+          method::purge, method::status, method::attach, method::detach, method::pending,
+          method::settle, method::release}) {
         const std::string wanted = "method " + std::string(name.substr(interface_name.size() + 1));
         EXPECT_NE(interface_description.find(wanted + "("), std::string_view::npos) << name;
     }
