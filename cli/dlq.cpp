@@ -94,7 +94,7 @@ Exit settle_all(const Context& context, const DlqOptions& options, const std::st
         const auto first = sequences.begin() + static_cast<std::ptrdiff_t>(from);
         settling.run({first, first + static_cast<std::ptrdiff_t>(count)});
     }
-    return settling.report(Exit::done);
+    return settling.report(Exit::failed);
 }
 
 Exit run_dlq(const Context& context, const DlqOptions& options) {

@@ -115,6 +115,18 @@ std::optional<ProcessEnd> how_it_ended(int pidfd, pid_t pid) {
     return end;
 }
 
+bool is_exiting(pid_t pid) {
+    constexpr std::size_t flags_at = 9 - 3;
+    constexpr unsigned long long exiting = 4;  // PF_EXITING
+    if (pid <= 0) return false;
+    const auto fields = stat_fields(pid);
+    if (fields.size() <= flags_at) return false;
+    unsigned long long flags = 0;
+    const std::string& text = fields[flags_at];
+    std::from_chars(text.data(), text.data() + text.size(), flags);
+    return (flags & exiting) != 0 || fields[0] == "Z" || fields[0] == "X";
+}
+
 bool is_stopped(pid_t pid) {
     if (pid <= 0) return false;
     const auto fields = stat_fields(pid);

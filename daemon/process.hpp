@@ -21,4 +21,8 @@ std::optional<ProcessEnd> how_it_ended(int pidfd, pid_t pid);
 // cannot be known.
 bool is_stopped(pid_t pid);
 
+// Whether the process is about to end, or has: its pidfd says so a moment later. False where that
+// cannot be known.
+bool is_exiting(pid_t pid);
+
 }  // namespace shmq::daemon

@@ -19,7 +19,9 @@ namespace {
 
 // A process that is killed closes its descriptors an instant before its pidfd says that it is dead.
 // So long a hang-up waits to be one, lest every death were taken for a hang-up first.
+// Longer while the kernel says that it is about to end: on a busy machine that takes its time.
 constexpr Nanoseconds hang_up_grace_ns = 2 * nanoseconds_per_millisecond;
+constexpr int hang_up_grace_rounds_most = 500;
 
 // Time that one death may take of a round. What is left waits for the next: a process with a
 // thousand participants in huge rings must not keep the daemon from everybody else.
@@ -165,8 +167,18 @@ void Supervisor::hang_up(Holder& holder) {
     holder.connected_ = false;
     io_.forget(holder.ring_);
     if (holder.participants_.empty()) return erase(holder);
+    wait_for_death(holder, hang_up_grace_rounds_most);
+}
+
+void Supervisor::wait_for_death(Holder& holder, int rounds_left) {
     timers_.arm(holder.grace_, deadline_after(monotonic_now(), hang_up_grace_ns),
-                [this, &holder] { on_grace_over(holder); });
+                [this, &holder, rounds_left] {
+                    if (rounds_left > 0 && is_exiting(holder.caller_.pid)) {
+                        wait_for_death(holder, rounds_left - 1);
+                    } else {
+                        on_grace_over(holder);
+                    }
+                });
 }
 
 void Supervisor::on_grace_over(Holder& holder) {

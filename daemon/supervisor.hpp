@@ -155,6 +155,7 @@ class Supervisor {
     Progress on_death(Holder& holder);
     Progress on_dead(Holder& holder);
     Progress on_doorbell(Holder& holder);
+    void wait_for_death(Holder& holder, int rounds_left);
     void on_grace_over(Holder& holder);
     // False: the time for one go is used up, and some are left.
     bool give_back_some(Holder& holder);

@@ -12,7 +12,7 @@ class HandTest(CliTest):
 
     def hold(self, count: int = 1, *options: str):
         """A consumer that holds that many, each by a process that sleeps."""
-        holders = [self.start("recv", self.queue, "-n", "1", "--exec", "exec sleep 20", *options)
+        holders = [self.start("recv", self.queue, "-n", "1", "--exec", "exec sleep 20 >&- 2>&-", *options)
                    for _ in range(count)]
         wait_until(lambda: self.info()["leased"] == count, "the holders")
         return holders
@@ -153,7 +153,7 @@ class DlqTest(CliTest):
         self.assertGreaterEqual(time.monotonic() - begun, 0.2)
         self.assertEqual(self.shmq("recv", self.queue + "/there", "-n", "3").stdout, b"a\nb\nc\n")
         self.kill_more("d")
-        refused = self.shmq("dlq", "redrive", self.queue, "--to", "no/such", status=NOTHING)
+        refused = self.shmq("dlq", "redrive", self.queue, "--to", "no/such", status=FAILED)
         self.assertIn("no/such", refused.stderr.decode())
         self.assertEqual(len(self.letters()), 1)
 

@@ -357,7 +357,7 @@ TEST_F(Survival, a_call_waits_for_the_daemon_and_then_gives_up) {
     EXPECT_TRUE(hasty.describe("q").ok()) << "later it answers again";
 }
 
-TEST_F(Survival, a_rejected_message_is_dropped_after_the_outage) {
+TEST_F(Survival, a_rejected_message_is_dead_after_the_outage) {
     auto client = connect();
     value_or_throw(client.create("q"));
     auto producer = value_or_throw(client.producer("q"));
@@ -369,7 +369,7 @@ TEST_F(Survival, a_rejected_message_is_dropped_after_the_outage) {
     ::kill(survivor_.daemon(), SIGKILL);
     value_or_throw(message.reject());
     ::kill(keeper, SIGCONT);
-    EXPECT_TRUE(comes_to([](const auto& q) { return q.dropped_rejected == 1 && q.leased == 0; }));
+    EXPECT_TRUE(comes_to([](const auto& q) { return q.dead_rejected == 1 && q.leased == 0; }));
 }
 
 TEST_F(Survival, sigterm_to_either_ends_both_and_leaves_nothing) {
