@@ -131,11 +131,11 @@ Explored Explorer::run() {
     bool changed = true;
     do {
         changed = changed || memory_.changed();
-        if (changed || !changes_only_ || subject.called_system()) {
+        if (!subject.in_clock() && (changed || !changes_only_ || subject.called_system())) {
             at_instant(changed);
             ++instant_;
+            changed = false;
         }
-        changed = false;
         if (!explored_.breach.empty()) break;
         ++steps_;
     } while (subject.step([this] { feed(); }));

@@ -100,6 +100,7 @@ Subject::~Subject() {
 Subject::Subject(Subject&& other) noexcept
     : report_(other.report_),
       pid_(std::exchange(other.pid_, -1)),
+      address_(other.address_),
       called_system_(other.called_system_) {}
 
 void Subject::give_up(const char* what) const {
@@ -121,13 +122,25 @@ void Subject::wait_for_stop(int event) {
 
 // A fork of ours has our code where we have it.
 bool Subject::at_futex_wait() {
-    const long address = ::ptrace(PTRACE_PEEKUSER, pid_, offsetof(user_regs_struct, rip), nullptr);
-    called_system_ = std::memcmp(reinterpret_cast<const void*>(address), system_call_code,
-                                 sizeof system_call_code) == 0;
+    called_system_ = address_ != 0 && std::memcmp(reinterpret_cast<const void*>(address_),
+                                                  system_call_code, sizeof system_call_code) == 0;
     if (!called_system_) return false;
     const user_regs_struct registers = registers_of(pid_);
     return registers.rax == SYS_futex &&
            (static_cast<int>(registers.rsi) & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
+}
+
+bool Subject::in_clock() const {
+    static const auto range = [] {
+        std::ifstream maps("/proc/self/maps");
+        for (std::string line; std::getline(maps, line);) {
+            if (line.find("[vdso]") == std::string::npos) continue;
+            return std::pair(std::stoull(line, nullptr, 16),
+                             std::stoull(line.substr(line.find('-') + 1), nullptr, 16));
+        }
+        return std::pair(0ULL, 0ULL);
+    }();
+    return address_ >= range.first && address_ < range.second;
 }
 
 bool Subject::asleep() const {
@@ -157,6 +170,8 @@ bool Subject::step(const std::function<void()>& while_asleep) {
         }
     }
     wait_for_stop(0);
+    address_ = static_cast<std::uint64_t>(
+        ::ptrace(PTRACE_PEEKUSER, pid_, offsetof(user_regs_struct, rip), nullptr));
     return report_->stage() != Report::ended;
 }
 
@@ -175,6 +190,7 @@ Subject Subject::copy() {
     Subject copied(*report_, static_cast<pid_t>(made));
     copied.wait_for_stop(0);
     set_registers(copied.pid_, saved);
+    copied.address_ = address_;
     ::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr);
     wait_for_stop(0);
     set_registers(pid_, saved);

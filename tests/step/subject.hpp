@@ -28,6 +28,9 @@ class Subject {
     bool step(const std::function<void()>& while_asleep);
     // Whether the last instruction was a system call.
     bool called_system() const { return called_system_; }
+    // Whether it stands within the kernel's code that reads the clock without a system call. That
+    // code begins anew whenever the clock ticked meanwhile: who pauses there never gets out.
+    bool in_clock() const;
     Subject copy();
     // Runs until `body` has returned. `while_slow` is called now and then if that takes long.
     void run_to_end(const std::function<void()>& while_slow);
@@ -45,6 +48,7 @@ class Subject {
 
     Report* report_;
     pid_t pid_;
+    std::uint64_t address_ = 0;  // of its next instruction; 0: not known yet
     bool called_system_ = false;
 };
 
