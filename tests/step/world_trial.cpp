@@ -184,7 +184,7 @@ void World::go_round(Party& producer, Party& consumer) {
         if (!send(producer, setting_.large && i % 4 == 0)) {
             return ledger_.breach("a producer finds no room, though the consumers go on");
         }
-        if (i % 5 == 0) drain(consumer);
+        if (i % 16 == 0) drain(consumer);
     }
     drain(consumer);
 }
