@@ -199,13 +199,16 @@ void Supervise::settle(const Unfinished& move, bool source_has_it) {
         free_slot(move.index, *word);
         return;
     }
-    // From here on it is a message of this queue, however often it comes into our hands.
-    const std::uint64_t present = view_.notes[move.index].load(memory_order_acquire);
-    view_.write_note(move.index, present, {});
     CountJournal::begin_drop(view_, CountJournal::Drop::moved_in, move.sequence);
     const bool returned = return_slot(move.index, *word, move.sequence);
     CountJournal::end_drop(view_, CountJournal::Drop::moved_in, returned);
     if (!returned) return;
+    // From here on it is a message of this queue, however often it comes into our hands.
+    const std::uint64_t present = view_.notes[move.index].load(memory_order_acquire);
+    const Note note = Note::unpack(present);
+    if (note.kind == NoteKind::moving && note.tag == word->tag()) {
+        view_.write_note(move.index, present, {});
+    }
     view_.map.announce();
     wake(view_.header->items, 1);
 }

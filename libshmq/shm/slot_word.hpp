@@ -148,6 +148,7 @@ enum class NoteKind : std::uint8_t {
     delayed = 4,    // by the supervisor, counted; value: when it is due to be returned
     nacked = 5,     // to be returned after the queue's retry delay
     postponed = 7,  // to be returned then; value as with delayed, which it becomes
+    taken = 8,      // by hand, from those that wait: nobody's delivery
     moving = 6,     // it comes from another queue: SegmentHeader::incoming says from where
 };
 

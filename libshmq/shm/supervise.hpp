@@ -200,6 +200,7 @@ class Supervise {
 
     // Time: supervise_sweep.cpp.
     bool sweep_slot(std::uint64_t index, SlotWord word, const Stopped& stopped);
+    bool free_claim(std::uint64_t index, SlotWord word);
     bool repair_cell(std::uint64_t index, SlotWord word);
     bool decide(std::uint64_t index, SlotWord word);
     bool held_by_producer(SlotWord word);

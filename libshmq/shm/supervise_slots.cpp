@@ -255,29 +255,34 @@ std::string Supervise::extend_by_hand(std::uint64_t sequence, Nanoseconds deadli
     return {};
 }
 
-// A message that waits becomes ours: ready, returned, delayed or held.
+// A message that waits becomes ours: ready, returned, delayed or held. The note goes first, for the
+// tag to come: a successor that finds the slot puts it back, and counts no delivery for it.
 std::optional<SlotWord> Supervise::take_waiting(std::uint64_t sequence, bool unread_is_ours,
                                                 std::string& why_not) {
     const std::uint64_t index = view_.ring.index_of(sequence);
     const auto word = find(sequence);
+    why_not.clear();
     if (!word) {
         why_not = not_here;
     } else if (word->owner() != 0) {
         why_not = "somebody holds it";
     } else if (word->state() == SlotState::ready && !unread_is_ours) {
         why_not = "only the queue's exclusive consumer may touch it";
-    } else if (word->state() == SlotState::leased &&
-               note_of(index, *word, sequence).kind == NoteKind::moving) {
-        why_not = moving_here;
-    } else if (const SlotWord ours = word->to(SlotState::leased, 0);
-               ours != *word && !view_.ring.change(index, *word, ours)) {
-        why_not = in_flux;
+    } else if (word->state() == SlotState::leased) {
+        if (note_of(index, *word, sequence).kind == NoteKind::moving) why_not = moving_here;
+        if (why_not.empty()) count_surrendered(index, *word, sequence);
     } else {
-        if (*word == ours) count_surrendered(index, *word, sequence);
-        doomed_.erase(index);
-        return ours;
+        const std::uint64_t present = view_.notes[index].load(memory_order_acquire);
+        const SlotWord ours = word->leased_to(0);
+        const Note note{view_.ring.lap_of(sequence), ours.tag(), NoteKind::taken, 0};
+        if (view_.write_note(index, present, note) && view_.ring.change(index, *word, ours)) {
+            return ours;
+        }
+        why_not = in_flux;
     }
-    return std::nullopt;
+    if (!why_not.empty()) return std::nullopt;
+    doomed_.erase(index);
+    return word;
 }
 
 std::string Supervise::discard(std::uint64_t sequence, bool unread_is_ours) {

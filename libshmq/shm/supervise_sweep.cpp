@@ -37,8 +37,7 @@ bool Supervise::sweep_slot(std::uint64_t index, SlotWord word, const Stopped& st
             return repair_cell(index, word);
         case SlotState::writing:
         case SlotState::skipped:
-            // Our own claims do not outlive the call that made them: this one is a predecessor's.
-            return word.owner() == 0 && view_.ring.change(index, word, word.freed());
+            return word.owner() == 0 && free_claim(index, word);
         case SlotState::leased:
             if (word.owner() == 0) return decide(index, word);
             break;
@@ -50,6 +49,20 @@ bool Supervise::sweep_slot(std::uint64_t index, SlotWord word, const Stopped& st
     if (!take_back(index, word, &cause)) return false;
     add(view_.header->totals.expired, 1);
     return true;
+}
+
+// Our own claims do not outlive the call that made them: this one is a predecessor's. Somebody may
+// skip it or pass over it meanwhile, each once a lap.
+bool Supervise::free_claim(std::uint64_t index, SlotWord word) {
+    constexpr int rounds_most = 64;
+    for (int round = 0; round < rounds_most; ++round) {
+        if (view_.ring.change(index, word, word.freed())) return true;
+        word = view_.ring.word_at(index);
+        const bool claim = word.state() == SlotState::writing || word.state() == SlotState::skipped;
+        if (!claim || word.owner() != 0) return false;
+    }
+    damaged_ = true;
+    return false;
 }
 
 // A returned slot always has its cell, but the map is a hint and hints are not believed: what
@@ -82,6 +95,8 @@ bool Supervise::decide(std::uint64_t index, SlotWord word) {
                 due_at(now_ + left);
                 return false;
             }
+            return return_slot(index, word, sequence);
+        case NoteKind::taken:
             return return_slot(index, word, sequence);
         case NoteKind::postponed:
             count_lease(sequence, word.tag(), false);

@@ -106,7 +106,7 @@ std::string Books::close(bool losses_allowed, bool acks_unreported) const {
 std::string Books::check_order() const {
     std::vector<MessageId> order;
     for (MessageId id = 0; id < messages_.size(); ++id) {
-        if (messages_[id].published != 0) order.push_back(id);
+        if (messages_[id].published != 0 && !messages_[id].moved) order.push_back(id);
     }
     std::sort(order.begin(), order.end(), [this](MessageId a, MessageId b) {
         return messages_[a].position < messages_[b].position;

@@ -21,6 +21,11 @@ class Books {
     // ---- By the slots ----
     std::string published(MessageId id, std::uint64_t position);
     std::string freed(MessageId id, Gone why);
+    // Moved to another position; nothing is said of its order any more.
+    void relocated(MessageId id, std::uint64_t position) {
+        messages_[id].moved |= messages_[id].position != position;
+        messages_[id].position = position;
+    }
     // A consumer's lease on it began; reads by exclusive consumers leave no such mark.
     void leased(MessageId id) { ++messages_[id].leases; }
 
@@ -54,6 +59,7 @@ class Books {
         std::uint32_t leases = 0;
         bool acked = false;
         bool rejected = false;
+        bool moved = false;
         Gone gone = Gone::no;
     };
     // The last first delivery that a consumer saw of a producer.

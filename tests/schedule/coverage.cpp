@@ -40,6 +40,10 @@ constexpr const char* row_names[] = {
     "leased, lap + 1 (passed over)",
     "returned, lap + 1 (passed over)",
     "skipped, lap + 1 (passed over)",
+    "free -> writing(0) (supervisor: a move to here)",
+    "writing(0) -> leased(0), tag 1 (supervisor: moved, held)",
+    "writing(0), skipped(0) -> free (supervisor: a move's claim)",
+    "returned -> leased(0), tag + 1 (supervisor: taken by hand)",
     "ready -> leased(0) (purge)",
     "returned -> leased(0) (purge)",
 };
@@ -63,6 +67,8 @@ constexpr const char* race_names[] = {
     "epoch of waiters restarted under a sleeper",
     "number given out again",
     "dead producer's claim found skipped",
+    "predecessor's move finished",
+    "predecessor's move undone",
     "predecessor's decision taken up",
 };
 static_assert(std::size(race_names) == race_count);
@@ -143,12 +149,24 @@ std::optional<Row> by_consumer(const Actor& actor, SlotWord from, SlotWord to) {
 }
 
 std::optional<Row> by_supervisor(SlotWord from, SlotWord to) {
+    const bool own = from.owner() == 0;
     switch (from.state()) {
+        case SlotState::free:
+            if (to == SlotWord::make(from.lap(), 0, 0, SlotState::writing)) {
+                return Row::claim_for_move;
+            }
+            return {};
         case SlotState::writing:
-            if (freed(from, to)) return Row::undo_writing;
+            if (freed(from, to)) return own ? Row::undo_move : Row::undo_writing;
+            if (own && next_lease(from, to, 0)) return Row::hold_moved;
+            // Making room for its own claim, it goes past others as a producer does.
+            if (to == from.to(SlotState::skipped, from.owner())) return Row::skip_by_producer;
             return {};
         case SlotState::skipped:
-            if (freed(from, to)) return Row::undo_skipped;
+            if (freed(from, to)) return own ? Row::undo_move : Row::undo_skipped;
+            if (lap_moves(from, to, 1) && to == from.with_lap(to.lap())) {
+                return Row::pass_over_skipped;
+            }
             return {};
         case SlotState::ready:
             if (next_lease(from, to, 0)) return Row::take_over_read;
@@ -156,8 +174,15 @@ std::optional<Row> by_supervisor(SlotWord from, SlotWord to) {
             return {};
         case SlotState::returned:
             if (to == from.to(SlotState::leased, 0)) return Row::purge_returned;
+            if (next_lease(from, to, 0)) return Row::take_by_hand;
+            if (lap_moves(from, to, 1) && to == from.with_lap(to.lap())) {
+                return Row::pass_over_returned;
+            }
             return {};
         case SlotState::leased:
+            if (lap_moves(from, to, 1) && to == from.with_lap(to.lap())) {
+                return Row::pass_over_leased;
+            }
             if (from.owner() != 0) {
                 if (next_lease(from, to, 0)) return Row::take_over;
                 return {};

@@ -46,6 +46,10 @@ enum class Row : std::uint8_t {
     pass_over_leased,
     pass_over_returned,
     pass_over_skipped,
+    claim_for_move,
+    hold_moved,
+    undo_move,
+    take_by_hand,
     purge_ready,
     purge_returned,
     rows
@@ -69,6 +73,8 @@ enum class Race : std::uint8_t {
     epoch_restarted,        // a sleeper's registration was forgotten meanwhile
     number_used_again,
     claim_skipped_when_dead,  // the supervisor finds a dead producer's claim skipped
+    move_finished,            // by a successor: the source was free already
+    move_undone,              // by a successor: the source still had it
     decision_taken_up,        // a supervisor ends what its predecessor began
     races
 };

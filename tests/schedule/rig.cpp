@@ -57,6 +57,7 @@ std::string Rig::run() {
     sweeps_left_ = scenario_.sweeps;
     purges_left_ = scenario_.purges;
     hang_ups_left_ = scenario_.hang_ups;
+    moves_left_ = scenario_.moves;
     newcomers_left_ = scenario_.newcomers;
 
     supervise_ = std::make_unique<shm::Supervise>(*segment_);
@@ -249,7 +250,8 @@ std::string Rig::check_ends() {
         return "stranded: " + std::to_string(counts.ready) + " ready and " +
                std::to_string(counts.returned) + " returned, while consumers wait";
     }
-    const bool empty = counts.ready + counts.returned + counts.leased + counts.deciding == 0;
+    const bool empty =
+        counts.ready + counts.returned + counts.leased + counts.deciding + counts.delayed == 0;
     if (receiving && empty && counts.blocks_used != 0) {
         return "left behind: " + std::to_string(counts.blocks_used) + " blocks of no message";
     }
@@ -265,6 +267,7 @@ std::string Rig::check_ends() {
 void Rig::drain() {
     party_of_task_[0] = &supervisor_;
     supervise_ = std::make_unique<shm::Supervise>(*segment_);
+    settle_moves();
     for (auto& party : parties_) {
         if (party->vacated) continue;
         supervise_->reclaim(party->actor.number,
@@ -272,6 +275,8 @@ void Rig::drain() {
         party->vacated = true;
     }
     supervise_->sweep(now_);
+    now_ += 100 * static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns);
+    supervise_->sweep(now_);  // what is delayed is due now
     Party& last = admit(Part::consumer);
     segment_->header().in_flight_cap.store(1);
     equip(last);
@@ -291,8 +296,8 @@ void Rig::finish() {
     const Quiet quiet;
     check_audit(true);
     const shm::StateCounts counts = shm::count_states(*segment_);
-    if (counts.ready + counts.leased + counts.deciding + counts.returned + counts.writing +
-            counts.blocks_used !=
+    if (counts.ready + counts.leased + counts.deciding + counts.delayed + counts.returned +
+            counts.writing + counts.blocks_used !=
         0) {
         require("something is left in a queue that was drained: " +
                 std::to_string(counts.blocks_used) + " blocks");

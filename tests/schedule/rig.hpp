@@ -28,6 +28,7 @@ enum Verb : std::uint32_t {
     rejects = 2,
     extends = 4,
     acks_through = 8,  // exclusive consumers
+    postpones = 16,    // nack with a delay
 };
 
 struct Scenario {
@@ -54,6 +55,7 @@ struct Scenario {
     std::uint32_t sweeps = 0;     // with all leases expired
     std::uint32_t purges = 0;
     std::uint32_t hang_ups = 0;
+    std::uint32_t moves = 0;      // of a returned message, to another slot of the same queue
     std::uint32_t newcomers = 0;  // who take the place of the dead and the detached
 
     bool exclusive_producers() const { return (flags & shm::exclusive_producer) != 0; }
@@ -135,6 +137,9 @@ class Rig final : public Observer {
     void take_back_strangers();
     void replace(const Party& old);
     void disturb_once();
+    void move_one();
+    void settle_moves();
+    bool delayed_wait() const;
     void drain();
 
     // ---- rig_watch.cpp: what is seen at each step ----
@@ -168,6 +173,7 @@ class Rig final : public Observer {
     bool supervisor_died_ = false;
     bool last_phase_ = false;
     std::uint32_t sweeps_left_ = 0, purges_left_ = 0, hang_ups_left_ = 0;
+    std::uint32_t moves_left_ = 0;
     std::uint32_t newcomers_left_ = 0;
     std::string trace_;
 };

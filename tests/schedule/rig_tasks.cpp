@@ -2,6 +2,8 @@
 #include <cstring>
 
 #include "schedule/rig.hpp"
+#include "shm/audit.hpp"
+#include "shm/move.hpp"
 
 namespace shmq::schedule {
 namespace {
@@ -184,13 +186,22 @@ void Rig::end_by_ack(Party& party, std::size_t which) {
 bool Rig::end_otherwise(Party& party, std::size_t which) {
     shm::Delivery& delivery = party.held[which];
     const MessageId id = party.held_ids[which];
-    std::uint32_t allowed[3];
+    std::uint32_t allowed[4];
     std::uint32_t count = 0;
-    for (const std::uint32_t verb : {nacks, rejects, extends}) {
+    for (const std::uint32_t verb : {nacks, rejects, extends, postpones}) {
         if ((scenario_.verbs & verb) != 0) allowed[count++] = verb;
     }
     if (count == 0) return false;
     switch (allowed[party.random.below(count)]) {
+        case postpones:
+            if (delivery.deliveries > deliveries_most) return false;
+            if (party.receiver->nack(delivery, static_cast<std::uint64_t>(now_) + 1) ==
+                shm::HoldStatus::stale) {
+                check_stale(party, Race::stale_nack);
+            }
+            if (party.receiver->take_supervisor_needed()) work_ = true;
+            forget(party, which);
+            return true;
         case nacks:
             if (delivery.deliveries > deliveries_most) return false;
             if (party.receiver->nack(delivery) == shm::HoldStatus::stale) {
@@ -256,13 +267,21 @@ void Rig::supervise(bool successor) {
     if (successor) {
         scheduler_->await(supervisor_died_);
         supervise_ = std::make_unique<shm::Supervise>(*segment_);
+        settle_moves();
         take_back_strangers();
         // The predecessor may have taken the work flag and died before it did the work.
         supervise_->sweep(now_);
         work_ = true;
     }
     for (;;) {
-        const std::uint32_t more = sweeps_left_ + purges_left_ + hang_ups_left_;
+        const std::uint32_t more = sweeps_left_ + purges_left_ + hang_ups_left_ + moves_left_;
+        if (more == 0 && !work_ && delayed_wait()) {
+            // As the daemon, who wakes when they are due; no lease ends so soon.
+            scheduler_->breathe();
+            now_ += 2 * shm::note_grain_ns;
+            supervise_->sweep(now_);
+            continue;
+        }
         if (more == 0) scheduler_->await(work_);
         work_ = false;
         take_back_the_dead();
@@ -315,7 +334,13 @@ void Rig::replace(const Party& old) {
 void Rig::disturb_once() {
     for (std::uint32_t pause = random_.below(24); pause > 0; --pause)
         scheduler_->breathe();
-    const std::uint32_t choice = random_.below(sweeps_left_ + purges_left_ + hang_ups_left_);
+    if (moves_left_ != 0 && random_.one_in(2)) {
+        --moves_left_;
+        return move_one();
+    }
+    const std::uint32_t others = sweeps_left_ + purges_left_ + hang_ups_left_;
+    if (others == 0) return;
+    const std::uint32_t choice = random_.below(others);
     if (choice < sweeps_left_) {
         --sweeps_left_;
         now_ += static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns) + 1;
@@ -329,6 +354,40 @@ void Rig::disturb_once() {
         if (party.dead || party.vacated) return;
         party.hung_up = true;
         supervise_->hang_up(party.actor.number);
+    }
+}
+
+// To another slot of the same queue: the two ends of a move, in one segment. Only what was
+// delivered before: its count of deliveries goes along.
+void Rig::move_one() {
+    shm::Move move(*supervise_, *supervise_);
+    const std::uint64_t start = random_.below(static_cast<std::uint32_t>(scenario_.capacity));
+    for (std::uint64_t i = 0; i < scenario_.capacity; ++i) {
+        const std::uint64_t index = (start + i) % scenario_.capacity;
+        std::uint64_t sequence = 0;
+        {
+            const Quiet quiet;
+            if (view_.ring.word_at(index).state() != shm::SlotState::returned) continue;
+            sequence = view_.ring.slot(index).sequence.load();
+        }
+        if (!move.take(sequence, !scenario_.exclusive_consumers()).empty()) continue;
+        const auto status = move.run(sequence, nullptr, shm::CountJournal::Drop::redriven);
+        if (status != shm::MoveStatus::moved) move.put_back(sequence);
+        return;
+    }
+}
+
+bool Rig::delayed_wait() const {
+    if ((scenario_.verbs & postpones) == 0) return false;
+    const Quiet quiet;
+    return shm::count_states(*segment_).delayed != 0;
+}
+
+void Rig::settle_moves() {
+    for (const shm::Unfinished& move : supervise_->unfinished()) {
+        const bool has = move.source_known && supervise_->has(move.source_sequence);
+        reached(has ? Race::move_undone : Race::move_finished);
+        supervise_->settle(move, has);
     }
 }
 

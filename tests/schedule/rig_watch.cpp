@@ -145,6 +145,19 @@ void Rig::watch_change(Party& party, std::uint64_t index, SlotWord from, SlotWor
         return require(books_.published(*id, view_.ring.slot(index).sequence.load()));
     }
     if (row == Row::take || row == Row::take_to_drop) check_oldest(index);
+    if (row == Row::hold_moved) in_slot_[index] = id_in_slot(index);
+    if (row == Row::give_to_others && in_slot_[index]) {
+        books_.relocated(*in_slot_[index], view_.ring.slot(index).sequence.load());
+    }
+    const auto elsewhere = [&](MessageId id) {
+        for (std::uint64_t other = 0; other < scenario_.capacity; ++other) {
+            if (other != index && in_slot_[other] == id) return true;
+        }
+        return false;
+    };
+    if (row == Row::redeliver && in_slot_[index] && elsewhere(*in_slot_[index])) {
+        return require("a message was delivered while another copy of it was there");
+    }
     const bool leased = row == Row::take || row == Row::take_to_drop || row == Row::redeliver;
     if (leased && in_slot_[index]) books_.leased(*in_slot_[index]);
     if (row == Row::undo_writing || row == Row::undo_skipped) {
@@ -166,6 +179,8 @@ void Rig::watch_change(Party& party, std::uint64_t index, SlotWord from, SlotWor
     const auto id = in_slot_[index];
     in_slot_[index].reset();
     if (!id) return require("a slot without a message was freed as if it had one");
+    // One end of a move: the other has it.
+    if (party.actor.part == Part::supervisor && elsewhere(*id)) return;
     Gone why = Gone::acked;
     if (party.actor.part == Part::producer) why = Gone::dropped;
     if (party.actor.part == Part::supervisor) why = Gone::decided;
