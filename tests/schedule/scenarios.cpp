@@ -155,6 +155,24 @@ std::vector<Scenario> deaths() {
          .kills_consumers = true,
          .kills_supervisor = true,
          .newcomers = 2},
+        {.name = "detach_and_come_again",
+         .producers = 2,
+         .consumers = 3,
+         .verbs = nacks,
+         .detaches = true,
+         .newcomers = 3},
+        {.name = "drop_oldest_deaths",
+         .overflow = Overflow::drop_oldest,
+         .producers = 3,
+         .consumers = 2,
+         .kills_producers = true,
+         .kills_consumers = true},
+    };
+}
+
+// What the supervisor keeps for a while, or takes elsewhere.
+std::vector<Scenario> kept() {
+    return {
         {.name = "moves_supervisor_dies",
          .producers = 2,
          .consumers = 2,
@@ -179,18 +197,13 @@ std::vector<Scenario> deaths() {
          .kills_consumers = true,
          .kills_supervisor = true,
          .sweeps = 4},
-        {.name = "detach_and_come_again",
+        {.name = "blocks_moves_supervisor_dies",
          .producers = 2,
-         .consumers = 3,
-         .verbs = nacks,
-         .detaches = true,
-         .newcomers = 3},
-        {.name = "drop_oldest_deaths",
-         .overflow = Overflow::drop_oldest,
-         .producers = 3,
          .consumers = 2,
-         .kills_producers = true,
-         .kills_consumers = true},
+         .verbs = nacks,
+         .blocks = true,
+         .kills_supervisor = true,
+         .moves = 4},
     };
 }
 
@@ -208,13 +221,6 @@ std::vector<Scenario> with_blocks() {
          .blocks = true,
          .kills_producers = true,
          .kills_consumers = true},
-        {.name = "blocks_moves_supervisor_dies",
-         .producers = 2,
-         .consumers = 2,
-         .verbs = nacks,
-         .blocks = true,
-         .kills_supervisor = true,
-         .moves = 4},
         {.name = "block_of_a_moment",
          .capacity = 2,
          .consumers = 2,
@@ -294,7 +300,7 @@ std::vector<Scenario> asleep() {
 const std::vector<Scenario>& scenarios() {
     static const std::vector<Scenario> all = [] {
         std::vector<Scenario> together;
-        for (const auto& part : {plain(), verbs(), deaths(), with_blocks(), asleep()}) {
+        for (const auto& part : {plain(), verbs(), deaths(), kept(), with_blocks(), asleep()}) {
             together.insert(together.end(), part.begin(), part.end());
         }
         return together;
