@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -27,6 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto time_a_scenario = std::chrono::milliseconds(1200);
 constexpr auto time_of_coverage = std::chrono::milliseconds(400);  // a scenario
+constexpr std::uint64_t rounds_of_coverage = 8;
 constexpr int long_factor = 20;
 
 const char* setting(const char* name) {
@@ -95,19 +97,30 @@ TEST(ScheduleReplay, OneSchedule) {
     run_once(*scenario, std::strtoull(text.c_str() + colon + 1, nullptr, 0), steps, 400);
 }
 
-// Every scenario in one process, because the counts are kept in it.
-TEST(ScheduleCoverage, ReachesEveryRowAndEveryRace) {
-    if (setting("SHMQ_SCHEDULE_REPLAY") != nullptr) GTEST_SKIP() << "one schedule is replayed";
-    for (const Scenario& scenario : scenarios()) {
-        run_for(scenario, first_seed() + 0x10000, time_of_coverage);
-    }
-    std::printf("%s", coverage_table().c_str());
+std::vector<std::string> unreached() {
+    std::vector<std::string> missing;
     for (std::size_t row = 0; row < static_cast<std::size_t>(Row::rows); ++row) {
-        EXPECT_NE(times(static_cast<Row>(row)), 0u) << row_name(static_cast<Row>(row));
+        if (times(static_cast<Row>(row)) == 0) missing.push_back(row_name(static_cast<Row>(row)));
     }
     for (std::size_t race = 0; race < static_cast<std::size_t>(Race::races); ++race) {
-        EXPECT_NE(times(static_cast<Race>(race)), 0u) << race_name(static_cast<Race>(race));
+        if (times(static_cast<Race>(race)) == 0)
+            missing.push_back(race_name(static_cast<Race>(race)));
     }
+    return missing;
+}
+
+// Every scenario in one process, because the counts are kept in it; again with other seeds while
+// something is missing: a busy machine gets fewer schedules into the same time.
+TEST(ScheduleCoverage, ReachesEveryRowAndEveryRace) {
+    if (setting("SHMQ_SCHEDULE_REPLAY") != nullptr) GTEST_SKIP() << "one schedule is replayed";
+    for (std::uint64_t round = 1; round <= rounds_of_coverage; ++round) {
+        for (const Scenario& scenario : scenarios())
+            run_for(scenario, first_seed() + round * 0x100000, time_of_coverage);
+        if (unreached().empty()) break;
+    }
+    std::printf("%s", coverage_table().c_str());
+    for (const std::string& missing : unreached())
+        ADD_FAILURE() << "never reached: " << missing;
 }
 
 }  // namespace
