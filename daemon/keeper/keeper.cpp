@@ -23,11 +23,6 @@
 namespace shmq::daemon {
 namespace {
 
-// A daemon that lived so long is started again at once; one that keeps dying waits longer and
-// longer, up to the most.
-constexpr Nanoseconds lived_well_ns = 500 * nanoseconds_per_millisecond;
-constexpr Nanoseconds delay_least_ns = 10 * nanoseconds_per_millisecond;
-constexpr Nanoseconds delay_most_ns = 5 * nanoseconds_per_second;
 constexpr int hang_up_grace_ms = 5000;
 constexpr int first_descriptor = 3;
 
@@ -84,7 +79,7 @@ int Keeper::run() {
 void Keeper::start() {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-        start_due_ = deadline_after(monotonic_now(), delay_most_ns);
+        start_due_ = deadline_after(monotonic_now(), start_delay_most_ns);
         return;
     }
     socket_ = Fd(ends[0]);
@@ -93,7 +88,7 @@ void Keeper::start() {
     const pid_t child = ::fork();
     if (child == 0) become_daemon(theirs.get());
     if (child < 0) {
-        start_due_ = deadline_after(started_at_, delay_most_ns);
+        start_due_ = deadline_after(started_at_, start_delay_most_ns);
         return;
     }
     daemon_ = child;
@@ -146,9 +141,7 @@ void Keeper::on_death() {
         return;
     }
     const Nanoseconds now = monotonic_now();
-    const bool lived_well = now - started_at_ >= lived_well_ns;
-    delay_ = lived_well ? 0 : std::clamp(2 * delay_, delay_least_ns, delay_most_ns);
-    start_due_ = deadline_after(now, delay_);
+    start_due_ = deadline_after(now, back_off_.after(now - started_at_));
     say("the daemon died, pid", dead);
 }
 

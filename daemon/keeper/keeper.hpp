@@ -14,8 +14,11 @@
 
 #include "base/clock.hpp"
 #include "base/fd.hpp"
+#include "daemon/keeper/back_off.hpp"
 
 namespace shmq::daemon {
+
+constexpr Nanoseconds start_delay_most_ns = 5 * nanoseconds_per_second;
 
 class Keeper {
   public:
@@ -58,7 +61,7 @@ class Keeper {
     bool ended_ = false;
     Nanoseconds started_at_ = 0;
     Nanoseconds start_due_ = 0;
-    Nanoseconds delay_ = 0;
+    BackOff back_off_{start_delay_most_ns};
 };
 
 }  // namespace shmq::daemon

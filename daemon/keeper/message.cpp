@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
+
+#include "base/rights.hpp"
 
 namespace shmq::daemon {
 namespace {
@@ -16,20 +19,6 @@ union ControlBuffer {
     cmsghdr align;
     char bytes[CMSG_SPACE(descriptors_taken * sizeof(int))];
 };
-
-void take_descriptors(msghdr& message, Fd& fd) {
-    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-         part = CMSG_NXTHDR(&message, part)) {
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-        const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (std::size_t index = 0; index < count; ++index) {
-            int number = -1;
-            std::memcpy(&number, CMSG_DATA(part) + index * sizeof number, sizeof number);
-            Fd taken(number);
-            if (!fd) fd = std::move(taken);
-        }
-    }
-}
 
 }  // namespace
 
@@ -108,7 +97,9 @@ NoticeReceived receive_notice(int socket, Notice& notice, Fd& fd) {
     } while (count < 0 && errno == EINTR);
     if (count < 0 && errno == EAGAIN) return NoticeReceived::nothing;
     if (count <= 0) return NoticeReceived::hung_up;
-    take_descriptors(message, fd);
+    take_descriptors(message, [&fd](Fd taken) {
+        if (!fd) fd = std::move(taken);
+    });
     notice = parse_notice(std::string_view(text, static_cast<std::size_t>(count)));
     return NoticeReceived::notice;
 }

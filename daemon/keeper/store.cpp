@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -16,9 +15,7 @@
 namespace shmq::daemon {
 namespace {
 
-constexpr Nanoseconds retry_least_ns = 10 * nanoseconds_per_millisecond;
-constexpr Nanoseconds lived_well_ns = 500 * nanoseconds_per_millisecond;
-constexpr Nanoseconds retry_most_ns = 10 * nanoseconds_per_second;
+constexpr Nanoseconds retry_ns = 10 * nanoseconds_per_millisecond;
 constexpr int last_words_ms = 1000;
 
 }  // namespace
@@ -122,8 +119,7 @@ void Store::flush() {
                 break;
             case NoticeSent::busy:
                 // Room, and fewer descriptors on their way, come without any event of ours.
-                timers_.arm(retry_, deadline_after(monotonic_now(), retry_least_ns),
-                            [this] { flush(); });
+                timers_.arm(retry_, deadline_after(monotonic_now(), retry_ns), [this] { flush(); });
                 return;
             case NoticeSent::refused:
                 log().error("{} cannot be kept: {}", message.name, std::strerror(errno));
@@ -164,15 +160,12 @@ void Store::on_loss() {
     }
     socket_.reset();
     if (start_ == nullptr) return;
-    // One that cannot even start must not be started without end.
-    const bool lived_well = monotonic_now() - started_at_ >= lived_well_ns;
-    if (lived_well) return start_keeper();
-    start_later();
+    start_later(back_off_.after(monotonic_now() - started_at_));
 }
 
-void Store::start_later() {
-    retry_delay_ = std::clamp(2 * retry_delay_, retry_least_ns, retry_most_ns);
-    timers_.arm(retry_, deadline_after(monotonic_now(), retry_delay_), [this] { start_keeper(); });
+void Store::start_later(Nanoseconds delay) {
+    if (delay == 0) return start_keeper();
+    timers_.arm(retry_, deadline_after(monotonic_now(), delay), [this] { start_keeper(); });
 }
 
 void Store::start_keeper() {
@@ -180,7 +173,7 @@ void Store::start_keeper() {
     if (!socket_) {
         log().error("no keeper can be started ({}): queues end with this process",
                     std::strerror(errno));
-        return start_later();
+        return start_later(back_off_.after(0));
     }
     started_at_ = monotonic_now();
     watch();

@@ -14,6 +14,7 @@
 
 #include "base/fd.hpp"
 #include "daemon/io/io.hpp"
+#include "daemon/keeper/back_off.hpp"
 #include "daemon/timers.hpp"
 
 namespace shmq::daemon {
@@ -60,7 +61,7 @@ class Store {
     Progress on_event(unsigned events);
     void on_loss();
     void start_keeper();
-    void start_later();
+    void start_later(Nanoseconds delay);
 
     Io& io_;
     Timers& timers_;
@@ -68,7 +69,7 @@ class Store {
     std::function<Fd()> start_;
     Source source_;
     Timer retry_;
-    Nanoseconds retry_delay_ = 0;
+    BackOff back_off_{10 * nanoseconds_per_second};
     Nanoseconds started_at_ = 0;  // the keeper
     bool ready_ = false;
     bool ending_ = false;

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/limits.hpp"
+#include "base/rights.hpp"
 
 namespace shmq::wire {
 namespace {
@@ -133,16 +134,8 @@ std::optional<ReceiveStatus> Channel::receive_some() {
 // Takes the descriptors that came into incoming_, all of them, so that none is left open.
 // `frame` means: all is well.
 ReceiveStatus Channel::take_control(msghdr& message) {
-    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-         part = CMSG_NXTHDR(&message, part)) {
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-        const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (std::size_t index = 0; index < count; ++index) {
-            int number = -1;
-            std::memcpy(&number, CMSG_DATA(part) + index * sizeof number, sizeof number);
-            incoming_.descriptors.emplace_back(number);
-        }
-    }
+    take_descriptors(message,
+                     [this](Fd taken) { incoming_.descriptors.push_back(std::move(taken)); });
     if (incoming_.descriptors.size() > limits::frame_descriptors_max) {
         return ReceiveStatus::too_many_descriptors;
     }
