@@ -1,19 +1,18 @@
 #include "client/reconnect.hpp"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <csignal>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/fd.hpp"
+#include "client/background.hpp"
 #include "client/fork_guard.hpp"
 
 namespace shmq {
@@ -21,7 +20,6 @@ namespace {
 
 constexpr Nanoseconds delay_least_ns = 2 * nanoseconds_per_millisecond;
 constexpr Nanoseconds delay_most_ns = 250 * nanoseconds_per_millisecond;
-constexpr std::size_t stack_bytes = std::size_t{256} << 10;
 
 class Reconnector {
   public:
@@ -41,7 +39,6 @@ class Reconnector {
         Nanoseconds delay = 0;
     };
 
-    bool start();
     static void* run(void* self);
     [[noreturn]] void look_after();
     // Waits until a connection ends, somebody wakes us, or a try is due.
@@ -60,32 +57,13 @@ void Reconnector::add(const std::shared_ptr<Reconnecting>& session) {
     const bool known = std::any_of(entries_.begin(), entries_.end(),
                                    [&](const Entry& entry) { return entry.session == session; });
     if (known) return;
-    started_ = started_ || start();
+    started_ = started_ || (wake_ && start_background_thread("shmq-session", run, this));
     if (!started_) return;
     entries_.push_back({session, 0, 0});
     wake();
 }
 
-bool Reconnector::start() {
-    if (!wake_) return false;
-    pthread_attr_t attributes;
-    if (::pthread_attr_init(&attributes) != 0) return false;
-    ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    ::pthread_attr_setstacksize(&attributes, stack_bytes);
-    // Signals are the program's: its own threads get them all.
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_t thread{};
-    const int problem = ::pthread_create(&thread, &attributes, run, this);
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    ::pthread_attr_destroy(&attributes);
-    return problem == 0;
-}
-
 void* Reconnector::run(void* self) {
-    ::pthread_setname_np(::pthread_self(), "shmq-session");
     static_cast<Reconnector*>(self)->look_after();
 }
 

@@ -1,13 +1,12 @@
 #include "client/stream_clock.hpp"
 
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <time.h>
 
 #include <condition_variable>
-#include <cstring>
 #include <mutex>
+
+#include "client/background.hpp"
 
 namespace shmq {
 namespace detail {
@@ -45,7 +44,6 @@ void tell_until_nobody_asks() {
 }
 
 void* run(void*) {
-    ::pthread_setname_np(::pthread_self(), "shmq-clock");
     auto& self = teller();
     std::unique_lock lock(self.mutex);
     for (;;) {
@@ -56,37 +54,6 @@ void* run(void*) {
         self.telling = false;
     }
     return nullptr;
-}
-
-// On any processor, and where the sender is a real-time thread one priority above it, if that is
-// allowed: a thread like the sender would never run beside it, on the one processor that a spinning
-// sender is bound to. False: no thread to be had; senders go on as before.
-bool start_thread() {
-    int policy = SCHED_OTHER;
-    sched_param priority{};
-    ::pthread_getschedparam(::pthread_self(), &policy, &priority);
-    cpu_set_t everywhere;
-    std::memset(&everywhere, 0xff, sizeof everywhere);
-    pthread_attr_t attributes;
-    ::pthread_attr_init(&attributes);
-    ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    ::pthread_attr_setinheritsched(&attributes, PTHREAD_EXPLICIT_SCHED);
-    ::pthread_attr_setschedpolicy(&attributes, policy);
-    ::pthread_attr_setaffinity_np(&attributes, sizeof everywhere, &everywhere);
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);  // the program's signals are not ours to take
-    bool started = false;
-    for (int above = policy == SCHED_OTHER ? 0 : 1; above >= 0 && !started; --above) {
-        sched_param wanted{priority.sched_priority + above};
-        ::pthread_attr_setschedparam(&attributes, &wanted);
-        pthread_t thread{};
-        started = ::pthread_create(&thread, &attributes, run, nullptr) == 0;
-    }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    ::pthread_attr_destroy(&attributes);
-    return started;
 }
 
 // A child has no such thread: its own first stream starts one.
@@ -105,7 +72,7 @@ void tell_stream_time() noexcept {
     if (!self.running) {
         [[maybe_unused]] static const int registered =
             ::pthread_atfork(nullptr, nullptr, forget_in_child);
-        self.running = start_thread();
+        self.running = start_background_thread("shmq-clock", run, nullptr);
         if (!self.running) return;
     }
     self.telling = true;
