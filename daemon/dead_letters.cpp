@@ -22,10 +22,14 @@ void copy_end(const std::string& text, char (&into)[size]) {
     std::memset(into + length, 0, size - length);
 }
 
+shm::QueueView view_of(const Queue& queue) {
+    const shm::Segment& segment = queue.segment();
+    return {segment.ring_base(), segment.pool_base(), segment.geometry()};
+}
+
 // What the message carried already, if it was in a dead-letter queue before.
 std::optional<shm::DeadLetterRecord> present_history(const Queue& queue, std::uint64_t sequence) {
-    const shm::Segment& segment = queue.segment();
-    const shm::QueueView view(segment.ring_base(), segment.pool_base(), segment.geometry());
+    const shm::QueueView view = view_of(queue);
     const std::uint32_t word = view.ring.slot(sequence).length.load(std::memory_order_relaxed);
     const shm::BlockHandle block = view.block_at(sequence);
     if ((word & shm::length_history) == 0 || !block.valid()) return std::nullopt;
@@ -36,8 +40,7 @@ std::optional<shm::DeadLetterRecord> present_history(const Queue& queue, std::ui
 shm::DeadLetterRecord record_of(const Queue& queue, const shm::Doomed& doomed,
                                 const LastHolder& holder, Nanoseconds now) {
     const shm::Segment& segment = queue.segment();
-    const shm::QueueView view(segment.ring_base(), segment.pool_base(), segment.geometry());
-    const shm::Attempts attempts = view.attempts_of(doomed.sequence);
+    const shm::Attempts attempts = view_of(queue).attempts_of(doomed.sequence);
     const Nanoseconds first = queue.supervise().first_failure_of(doomed.sequence);
     shm::DeadLetterRecord record{};
     record.magic = shm::dead_letter_magic;
@@ -116,7 +119,7 @@ void DeadLetters::bury(Queue& queue, const WhoIs& who_is) {
             queue.supervise().forget_doomed(one.index);
             queue.last_holders.erase(one.sequence);
             log().info("queue {}: message {} is dead ({}), moved to {}", queue.name(), one.sequence,
-                       dead_reason_text(record), target->name());
+                       shm::dead_reason(record), target->name());
         } else if (status == shm::MoveStatus::gone || status == shm::MoveStatus::damaged) {
             queue.supervise().forget_doomed(one.index);
             queue.last_holders.erase(one.sequence);
@@ -133,21 +136,6 @@ void DeadLetters::bury(Queue& queue, const WhoIs& who_is) {
     queue.raise_alarm(held == 0 ? ""
                                 : fmt::format("{} messages held, that failed or were rejected: {}",
                                               held, problem));
-}
-
-std::string dead_reason_text(const shm::DeadLetterRecord& record) {
-    switch (static_cast<shm::DeadReason>(record.reason)) {
-        case shm::DeadReason::limit:
-            return "max-deliveries";
-        case shm::DeadReason::rejected:
-            return "rejected";
-        case shm::DeadReason::expired:
-            return "expired";
-        case shm::DeadReason::crashed:
-            if (record.signal != 0) return fmt::format("crashed by signal {}", record.signal);
-            return "crashed";
-    }
-    return "unknown";
 }
 
 std::shared_ptr<Queue> DeadLetters::target_of(Queue& queue, std::string& why_not) {

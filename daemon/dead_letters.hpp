@@ -15,9 +15,6 @@
 
 namespace shmq::daemon {
 
-// Why, for the log.
-std::string dead_reason_text(const shm::DeadLetterRecord& record);
-
 class DeadLetters {
   public:
     explicit DeadLetters(Registry& registry) : registry_(registry) {}

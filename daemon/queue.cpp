@@ -124,14 +124,11 @@ void Queue::raise_alarm(const std::string& text) {
     }
 }
 
-// While consumers say that they hold nothing, a quarter of the lease is often enough, or ten
-// seconds. That saves wake-ups and is no more: they may be stopped before they say so, and a lease
-// runs all the same.
+// Where the last sweep saw no lease, a quarter of the lease is often enough for the next, or ten
+// seconds: that saves wake-ups, and a lease begun since is late by so much at most.
 Nanoseconds Queue::sweep_interval() const {
     const Nanoseconds interval = supervise_.sweep_interval();
-    for (const shm::ParticipantView& participant : shm::list_participants(*segment_)) {
-        if (participant.role == shm::Role::consumer && participant.in_flight != 0) return interval;
-    }
+    if (supervise_.saw_leases()) return interval;
     const auto quarter = static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns / 4);
     return std::max(interval, std::min(quarter, idle_sweep_most_ns));
 }

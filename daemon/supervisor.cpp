@@ -361,12 +361,7 @@ void Supervisor::arm_sweep(Queue& queue) {
     due = std::max(due, queue.sweep_not_before);
     if (due == no_deadline || (queue.sweep_timer.armed() && queue.sweep_due <= due)) return;
     queue.sweep_due = due;
-    timers_.arm(queue.sweep_timer, due, [this, &queue] { on_sweep_due(queue); });
-}
-
-void Supervisor::on_sweep_due(Queue& queue) {
-    sweep(queue);
-    arm_sweep(queue);
+    timers_.arm(queue.sweep_timer, due, [this, &queue] { attend(queue); });
 }
 
 Progress Supervisor::on_doorbell(Holder& holder) {
@@ -379,7 +374,7 @@ Progress Supervisor::on_doorbell(Holder& holder) {
         if (now < queue->sweep_not_before) {
             queue->sweep_due = queue->sweep_not_before;
             timers_.arm(queue->sweep_timer, queue->sweep_not_before,
-                        [this, &queue = *queue] { on_sweep_due(queue); });
+                        [this, &queue = *queue] { attend(queue); });
         } else if (queue->supervise().take_work_flag()) {
             attend(*queue);
         }

@@ -132,7 +132,7 @@ class Supervisor {
                                        std::size_t most);
     // Gives back what that process holds in the queues that `wanted` lets through.
     std::uint64_t release(pid_t pid, const std::function<bool(const Queue&)>& wanted);
-    // Somebody changed something by hand: looks at the queue now.
+    // Looks at the queue now: something is due, or somebody left or changed something.
     void attend(Queue& queue);
 
     std::uint64_t deaths() const { return deaths_; }  // with participants
@@ -172,7 +172,6 @@ class Supervisor {
 
     void share_in_flight(Queue& queue);
     void arm_sweep(Queue& queue);
-    void on_sweep_due(Queue& queue);
     void sweep(Queue& queue);
     void bury(Queue& queue);
 

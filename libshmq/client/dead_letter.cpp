@@ -1,8 +1,4 @@
 // What goes beyond receive and ack: delays, the message in hand, and the history of dead letters.
-#include <sys/wait.h>
-
-#include <cstring>
-
 #include <shmq/consumer.hpp>
 
 #include "client/cores.hpp"
@@ -16,31 +12,11 @@ std::chrono::steady_clock::time_point time_of(std::uint64_t monotonic_ns) {
         std::chrono::nanoseconds(static_cast<std::int64_t>(monotonic_ns)));
 }
 
-std::string reason_of(const shm::DeadLetterRecord& record) {
-    switch (static_cast<shm::DeadReason>(record.reason)) {
-        case shm::DeadReason::rejected:
-            return "rejected";
-        case shm::DeadReason::expired:
-            return "expired";
-        case shm::DeadReason::crashed: {
-            if (record.exit_status != 0) {
-                return "crashed:exit-" + std::to_string(record.exit_status - 1);
-            }
-            if (record.signal == 0) return "crashed";
-            const char* name = ::sigabbrev_np(static_cast<int>(record.signal));
-            return name == nullptr ? "crashed:signal-" + std::to_string(record.signal)
-                                   : std::string("crashed:SIG") + name;
-        }
-        default:
-            return "max-deliveries";
-    }
-}
-
 }  // namespace
 
 DeadLetter dead_letter_of(const shm::DeadLetterRecord& record) {
     DeadLetter letter;
-    letter.reason = reason_of(record);
+    letter.reason = shm::dead_reason(record);
     letter.source = record.source;
     letter.sequence = record.sequence;
     letter.deliveries = record.deliveries;

@@ -2,7 +2,7 @@
 //
 // Inline down to the caller, without a call on the way, so that nothing is spilled or copied: here
 // a saved register costs as much as the message's cache line. Whatever is not as nearly always
-// makes these return false before they have changed anything, and the whole story is told in
+// makes these return false: nothing was sent, received or acked, and the whole story is told in
 // send_side.cpp and receive_side.cpp. `SlotRing ring = view_.ring`: a copy that no store can be
 // taken to change.
 #pragma once

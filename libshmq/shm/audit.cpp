@@ -173,6 +173,26 @@ std::optional<DeadLetterRecord> read_history(const std::byte* payload, std::uint
     return record;
 }
 
+std::string dead_reason(const DeadLetterRecord& record) {
+    switch (static_cast<DeadReason>(record.reason)) {
+        case DeadReason::rejected:
+            return "rejected";
+        case DeadReason::expired:
+            return "expired";
+        case DeadReason::crashed: {
+            if (record.exit_status != 0) {
+                return "crashed:exit-" + std::to_string(record.exit_status - 1);
+            }
+            if (record.signal == 0) return "crashed";
+            const char* name = ::sigabbrev_np(static_cast<int>(record.signal));
+            return name == nullptr ? "crashed:signal-" + std::to_string(record.signal)
+                                   : std::string("crashed:SIG") + name;
+        }
+        default:
+            return "max-deliveries";
+    }
+}
+
 StateCounts count_states(const Segment& segment) {
     const QueueView view = view_of(segment);
     StateCounts counts;
@@ -222,26 +242,6 @@ TotalCounts count_totals(const Segment& segment) {
     return counts;
 }
 
-namespace {
-
-// Messages that a participant holds: its mark is on them, or it has read them as the only one who
-// may.
-std::uint64_t in_flight(const QueueView& view, std::uint16_t number,
-                        const ParticipantRecord& record) {
-    const std::uint64_t read = record.read_position.load(memory_order_relaxed);
-    std::uint64_t held = 0;
-    for (std::uint64_t index = 0; index < view.ring.capacity(); ++index) {
-        const SlotWord word = view.ring.word_at(index);
-        const std::uint64_t sequence = view.ring.slot(index).sequence.load(memory_order_relaxed);
-        const bool marked = word.state() == SlotState::leased && word.owner() == number;
-        const bool unmarked = word.state() == SlotState::ready && after(read, sequence);
-        if (marked || unmarked) ++held;
-    }
-    return held;
-}
-
-}  // namespace
-
 std::vector<ParticipantView> list_participants(const Segment& segment) {
     const QueueView view = view_of(segment);
     std::vector<ParticipantView> participants;
@@ -262,7 +262,6 @@ std::vector<ParticipantView> list_participants(const Segment& segment) {
         seen.delivered = record.delivered.load(memory_order_relaxed);
         seen.acked = record.acked.load(memory_order_relaxed);
         seen.redelivered = record.redelivered.load(memory_order_relaxed);
-        seen.in_flight = in_flight(view, seen.number, record);
         seen.sleeps = record.sleeps.load(memory_order_relaxed);
         participants.push_back(seen);
     }

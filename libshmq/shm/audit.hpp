@@ -36,7 +36,7 @@ struct ParticipantView {
     std::uint32_t uid = 0;
     std::uint32_t generation = 0;
     std::uint64_t attached_at = 0;  // monotonic ns
-    std::uint64_t sent = 0, delivered = 0, acked = 0, redelivered = 0, in_flight = 0, sleeps = 0;
+    std::uint64_t sent = 0, delivered = 0, acked = 0, redelivered = 0, sleeps = 0;
 };
 
 // Sums over all participants, past ones included.
@@ -67,6 +67,9 @@ struct MessageView {
     std::optional<DeadLetterRecord>
         history;  // texts ended, numbers as a peer may have written them
 };
+
+// Why a message is dead, as users read it: rejected, expired, max-deliveries, crashed:SIGSEGV, ...
+std::string dead_reason(const DeadLetterRecord& record);
 
 StateCounts count_states(const Segment& segment);
 TotalCounts count_totals(const Segment& segment);

@@ -188,7 +188,7 @@ struct alignas(64) ParticipantRecord {
     Atomic<std::uint64_t>
         read_position;                // 64: exclusive consumer: all ready slots before it were read
     Atomic<std::uint64_t> handling;   // 72: sequence + 1 of the message in hand, 0: not said
-    Atomic<std::uint64_t> in_flight;  // 80: messages it holds
+    std::uint8_t reserved_held[8];    // 80
     Atomic<std::uint64_t> purged;     // 88: exclusive consumer: messages freed for a purge
     std::uint8_t reserved_owner[32];  // 96
 
@@ -218,7 +218,6 @@ static_assert(offsetof(ParticipantRecord, generation) == 20);
 static_assert(offsetof(ParticipantRecord, attached_at) == 24);
 static_assert(offsetof(ParticipantRecord, read_position) == 64);
 static_assert(offsetof(ParticipantRecord, handling) == 72);
-static_assert(offsetof(ParticipantRecord, in_flight) == 80);
 static_assert(offsetof(ParticipantRecord, purged) == 88);
 static_assert(offsetof(ParticipantRecord, sent) == 128);
 static_assert(offsetof(ParticipantRecord, sent_bytes) == 136);

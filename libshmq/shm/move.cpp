@@ -7,7 +7,6 @@
 namespace shmq::shm {
 namespace {
 
-constexpr int rounds_most = 64;
 constexpr std::uint8_t tag_moved = 1;
 
 // Once round the ring and back suffices where peers are sound.
@@ -111,7 +110,7 @@ bool Move::claim_and_hold(std::uint64_t sequence, const Content& content, std::u
     Cursor cursor;
     cursor.next = view.header->tail.load(memory_order_relaxed);
     cursor.steps_left = steps_for(view.ring.capacity());
-    for (int round = 0; round < rounds_most; ++round) {
+    for (int round = 0; round < Supervise::rounds_most; ++round) {
         if (view.ring.claim(cursor, 0, position) == ClaimStatus::full) return false;
         SlotHeader& slot = view.ring.slot(position);
         slot.sequence.store(position, memory_order_relaxed);
@@ -153,11 +152,11 @@ void Move::mark(std::uint64_t sequence, std::uint64_t position, std::uint32_t de
     const std::uint64_t lap = view.ring.lap_of(position);
     const Note note{lap, tag_moved, NoteKind::moving, 0};
     const Attempts attempts{lap & lap_mask, deliveries == 0 ? 1 : deliveries, 0, tag_moved};
-    for (int round = 0; round < rounds_most; ++round) {
+    for (int round = 0; round < Supervise::rounds_most; ++round) {
         const std::uint64_t present = view.notes[index].load(memory_order_acquire);
         if (view.write_note(index, present, note)) break;
     }
-    for (int round = 0; round < rounds_most; ++round) {
+    for (int round = 0; round < Supervise::rounds_most; ++round) {
         std::uint64_t present = view.attempts[index].load(memory_order_acquire);
         if (view.attempts[index].compare_exchange_strong(
                 present, attempts.pack(), memory_order_acq_rel, memory_order_acquire)) {

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "shm/block_pool.hpp"
 #include "shm/geometry.hpp"

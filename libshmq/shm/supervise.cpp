@@ -55,7 +55,6 @@ std::uint16_t Supervise::admit(Role role, bool exclusive, Identity identity, Nan
         record.read_position.store(view_.header->head.load(memory_order_relaxed),
                                    memory_order_relaxed);
         record.handling.store(0, memory_order_relaxed);
-        record.in_flight.store(0, memory_order_relaxed);
         record.state.store(static_cast<std::uint32_t>(ParticipantState::attached),
                            memory_order_release);  // [8]
         return static_cast<std::uint16_t>(number);
@@ -162,37 +161,42 @@ void Supervise::wake_everybody() {
 
 // ---- Slots -------------------------------------------------------------------------------------
 
-// The message that the participant was busy with, as far as anybody can tell: the one that it said,
-// if it still has it, else the oldest.
-std::uint64_t Supervise::in_hand(const ParticipantRecord& record, std::uint16_t number) {
-    const std::uint64_t said = record.handling.load(memory_order_relaxed);
+Supervise::Hand Supervise::in_hand(const ParticipantRecord& record, std::uint16_t number) {
+    const std::uint64_t said = record.handling.load(memory_order_relaxed) - 1;
     const std::uint64_t read_position = record.read_position.load(memory_order_relaxed);
     const bool reads = is_exclusive_reader(record);
-    std::uint64_t oldest = nothing_in_hand;
+    Hand hand{nothing_in_hand, nothing_in_hand};
     for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index) {
         const SlotWord word = view_.ring.word_at(index);
         const bool leased = word.state() == SlotState::leased && word.owner() == number;
         if (!leased && !(reads && was_read(index, word, read_position))) continue;
         bool sound = true;
         const std::uint64_t sequence = sequence_at(index, word, sound);
-        if (said != 0 && sequence == said - 1) return sequence;
-        if (oldest == nothing_in_hand || after(oldest, sequence)) oldest = sequence;
+        if (sequence == said) hand.busy_with = sequence;
+        if (hand.oldest == nothing_in_hand || after(hand.oldest, sequence)) hand.oldest = sequence;
     }
-    return oldest;
+    if (hand.busy_with == nothing_in_hand) hand.busy_with = hand.oldest;
+    return hand;
 }
 
+// From the oldest message on, round the ring: whoever waits is woken for the first and has it while
+// the others are on their way.
 void Supervise::reclaim_slots(std::uint16_t number, bool leases_only, const Cause* cause,
                               Reclaimed& reclaimed) {
     ParticipantRecord& record = view_.participants[number];
-    const std::uint64_t blamed = cause != nullptr ? in_hand(record, number) : nothing_in_hand;
+    const Hand hand =
+        cause != nullptr ? in_hand(record, number) : Hand{nothing_in_hand, nothing_in_hand};
+    const std::uint64_t start = hand.oldest != nothing_in_hand ? hand.oldest : 0;
+    bool announced = false;
     const std::uint64_t read_position = record.read_position.load(memory_order_relaxed);
     const bool reads = !leases_only && is_exclusive_reader(record);
-    for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index) {
+    for (std::uint64_t step = 0; step < view_.ring.capacity(); ++step) {
+        const std::uint64_t index = view_.ring.index_of(start + step);
         const SlotWord word = view_.ring.word_at(index);
         bool sound = true;
-        const Cause* why = blamed != nothing_in_hand && sequence_at(index, word, sound) == blamed
-                               ? cause
-                               : nullptr;
+        const bool blamed =
+            hand.busy_with != nothing_in_hand && sequence_at(index, word, sound) == hand.busy_with;
+        const Cause* why = blamed ? cause : nullptr;
         if (reads && word.state() == SlotState::ready) {
             // What an exclusive consumer has read stands ready in the ring, before its read
             // position. Nobody else takes from the ring as long as its successor is not admitted.
@@ -204,14 +208,18 @@ void Supervise::reclaim_slots(std::uint16_t number, bool leases_only, const Caus
         } else if (word.owner() == number && (!leases_only || word.state() == SlotState::leased)) {
             reclaim_slot(index, word, why, reclaimed);
         }
+        if (reclaimed.leases != 0 && !announced) {
+            announced = true;
+            view_.map.announce();
+            wake(view_.header->items, 1);
+        }
     }
 }
 
 // Again if a live process changed the word meanwhile: a producer may pass over it, a consumer skip
-// it, each once a lap at most; after a few rounds it is not ours to wait for.
+// it.
 void Supervise::reclaim_slot(std::uint64_t index, SlotWord word, const Cause* cause,
                              Reclaimed& reclaimed) {
-    constexpr int rounds_most = 64;
     const std::uint16_t number = word.owner();
     for (int round = 0; round < rounds_most; ++round) {
         if (word.owner() != number) return;

@@ -100,6 +100,8 @@ class Supervise {
     std::uint64_t sweep(Nanoseconds now, const Stopped& stopped = {});
     // When the next known lease or delay is over, as of the last sweep; no_deadline: none is known.
     Nanoseconds next_due() const { return next_due_; }
+    // Whether the last sweep saw messages in consumers' hands.
+    bool saw_leases() const { return saw_leases_; }
     // Whether a client has asked for a sweep since the last; clears it.
     bool take_work_flag();
     // How often to look for new leases: a lease counts from when it is first seen.
@@ -155,6 +157,10 @@ class Supervise {
         BlockWord word;
         bool referred = false;
     };
+    // Live processes may change a word under us, each once a lap at most: after so many rounds it
+    // is not ours to wait for.
+    static constexpr int rounds_most = 64;
+
     static void add(Atomic<std::uint64_t>& counter, std::uint64_t by) {
         counter.store(counter.load(memory_order_relaxed) + by, memory_order_relaxed);
     }
@@ -162,7 +168,13 @@ class Supervise {
     // Participants: supervise.cpp.
     bool is_exclusive_reader(const ParticipantRecord& record) const;
     bool exclusive_reader_attached() const;
-    std::uint64_t in_hand(const ParticipantRecord& record, std::uint16_t number);
+    // What a participant holds: the message that it was busy with, as far as anybody can tell (the
+    // one that it said, if it still has it, else the oldest), and the oldest.
+    struct Hand {
+        std::uint64_t busy_with;
+        std::uint64_t oldest;
+    };
+    Hand in_hand(const ParticipantRecord& record, std::uint16_t number);
     bool was_read(std::uint64_t index, SlotWord word, std::uint64_t read_position) const;
     void reclaim_slots(std::uint16_t number, bool leases_only, const Cause* cause,
                        Reclaimed& reclaimed);
@@ -216,6 +228,7 @@ class Supervise {
     QueueView view_;
     Nanoseconds now_ = 0;  // of the verb under way
     Nanoseconds next_due_ = no_deadline;
+    bool saw_leases_ = false;
     std::vector<Seen> seen_;                  // by slot; empty until a lease is seen
     std::map<std::uint64_t, Doomed> doomed_;  // by index
     bool purge_left_to_holder_ = false;       // who dies before doing it leaves it to us

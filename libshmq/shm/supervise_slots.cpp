@@ -5,8 +5,6 @@
 namespace shmq::shm {
 namespace {
 
-constexpr int rounds_most = 64;
-
 constexpr std::uint64_t failure_lap_bits = 20;
 constexpr unsigned failure_time_bits = 64 - failure_lap_bits;
 

@@ -15,6 +15,7 @@ constexpr Nanoseconds sweep_least_ns = nanoseconds_per_millisecond;
 std::uint64_t Supervise::sweep(Nanoseconds now, const Stopped& stopped) {
     now_ = now;
     next_due_ = no_deadline;
+    saw_leases_ = false;
     std::uint64_t acted = 0;
     for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index) {
         if (sweep_slot(index, view_.ring.word_at(index), stopped)) ++acted;
@@ -44,7 +45,9 @@ bool Supervise::sweep_slot(std::uint64_t index, SlotWord word, const Stopped& st
         default:
             return false;
     }
-    if (held_by_producer(word) || !expired(index, word, stopped)) return false;
+    if (held_by_producer(word)) return false;
+    saw_leases_ = true;
+    if (!expired(index, word, stopped)) return false;
     const Cause cause{.reason = DeadReason::expired, .number = word.owner()};
     if (!take_back(index, word, &cause)) return false;
     add(view_.header->totals.expired, 1);
@@ -54,7 +57,6 @@ bool Supervise::sweep_slot(std::uint64_t index, SlotWord word, const Stopped& st
 // Our own claims do not outlive the call that made them: this one is a predecessor's. Somebody may
 // skip it or pass over it meanwhile, each once a lap.
 bool Supervise::free_claim(std::uint64_t index, SlotWord word) {
-    constexpr int rounds_most = 64;
     for (int round = 0; round < rounds_most; ++round) {
         if (view_.ring.change(index, word, word.freed())) return true;
         word = view_.ring.word_at(index);

@@ -17,7 +17,7 @@ bool is_counter(std::uint64_t offset, const shm::Geometry& geometry) {
     if (offset >= geometry.participants_offset && offset < geometry.returned_offset) {
         const std::uint64_t field = (offset - geometry.participants_offset) & 255;
         // What is being dropped is noted there, and a supervisor reads it.
-        return field >= offsetof(shm::ParticipantRecord, in_flight) &&
+        return field >= offsetof(shm::ParticipantRecord, purged) &&
                field != offsetof(shm::ParticipantRecord, dropped);
     }
     if (offset >= geometry.slots_offset) {
