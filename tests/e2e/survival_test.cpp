@@ -25,6 +25,14 @@ class Survival : public testing::Test {
     shmq::Client connect() {
         return value_or_throw(shmq::Client::connect({.socket = survivor_.socket()}));
     }
+    // Queue q, with five messages in it.
+    static Producer create_with_five(shmq::Client& client) {
+        value_or_throw(client.create("q"));
+        auto producer = value_or_throw(client.producer("q"));
+        for (int i = 0; i < 5; ++i)
+            value_or_throw(producer.send("m"));
+        return producer;
+    }
     bool comes_to(const std::function<bool(const QueueInfo&)>& wanted) {
         auto client = connect_when_up();
         return eventually([&] {
@@ -250,10 +258,7 @@ TEST_F(Survival, both_killed_the_clients_bring_their_queues_back) {
 
 TEST_F(Survival, who_dies_while_there_is_no_daemon_gives_everything_back) {
     auto client = connect();
-    value_or_throw(client.create("q"));
-    auto producer = value_or_throw(client.producer("q"));
-    for (int i = 0; i < 5; ++i)
-        value_or_throw(producer.send("m"));
+    auto producer = create_with_five(client);
     Attachment inside = look_inside(client);
     const pid_t holder = start_consumer(3);
     const pid_t keeper = survivor_.keeper();
@@ -272,10 +277,7 @@ TEST_F(Survival, who_dies_while_there_is_no_daemon_gives_everything_back) {
 
 TEST_F(Survival, both_killed_the_dead_are_found_though_their_pid_lives_again) {
     auto client = connect();
-    value_or_throw(client.create("q"));
-    auto producer = value_or_throw(client.producer("q"));
-    for (int i = 0; i < 5; ++i)
-        value_or_throw(producer.send("m"));
+    auto producer = create_with_five(client);
     Attachment inside = look_inside(client);
     const pid_t gone = start_consumer(1);
     const pid_t reused = start_consumer(2);
@@ -298,10 +300,7 @@ TEST_F(Survival, both_killed_the_dead_are_found_though_their_pid_lives_again) {
 
 TEST_F(Survival, both_killed_a_living_process_without_its_session_is_not_taken_for_dead) {
     auto client = connect();
-    value_or_throw(client.create("q"));
-    auto producer = value_or_throw(client.producer("q"));
-    for (int i = 0; i < 5; ++i)
-        value_or_throw(producer.send("m"));
+    auto producer = create_with_five(client);
     const pid_t holder = start_consumer(3);
     ::kill(holder, SIGSTOP);  // it cannot come back by itself
     survivor_.kill_both();
@@ -386,10 +385,7 @@ TEST_F(Survival, sigterm_to_either_ends_both_and_leaves_nothing) {
 
 TEST_F(Survival, a_parents_death_is_noticed_though_its_child_holds_the_socket) {
     auto client = connect();
-    value_or_throw(client.create("q"));
-    auto producer = value_or_throw(client.producer("q"));
-    for (int i = 0; i < 5; ++i)
-        value_or_throw(producer.send("m"));
+    auto producer = create_with_five(client);
     const pid_t parent = start_consumer(3, [] {
         if (::fork() == 0) {
             for (;;)

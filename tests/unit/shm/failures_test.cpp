@@ -29,14 +29,19 @@ Delivery receive(ReceiveSide& side) {
     return delivery;
 }
 
+// A message whose delivery was given back until that time.
+Delivery send_and_delay(SendSide& producer, ReceiveSide& consumer, Nanoseconds due) {
+    EXPECT_EQ(send_text(producer, "later"), SendStatus::sent);
+    Delivery delivery = receive(consumer);
+    EXPECT_EQ(consumer.nack(delivery, static_cast<std::uint64_t>(due)), HoldStatus::done);
+    return delivery;
+}
+
 TEST(Delays, AMessageComesBackWhenItIsDueAndNotBefore) {
     TestQueue queue;
     SendSide producer = queue.producer();
     ReceiveSide consumer = queue.consumer();
-    ASSERT_EQ(send_text(producer, "later"), SendStatus::sent);
-    Delivery delivery = receive(consumer);
-    ASSERT_EQ(consumer.nack(delivery, static_cast<std::uint64_t>(start + 50 * ms)),
-              HoldStatus::done);
+    Delivery delivery = send_and_delay(producer, consumer, start + 50 * ms);
     EXPECT_TRUE(consumer.take_supervisor_needed());
     EXPECT_FALSE(consumer.held(delivery));
     EXPECT_EQ(queue.supervise().sweep(start), 0u);
@@ -58,10 +63,7 @@ TEST(Delays, OutliveTheSupervisor) {
     TestQueue queue;
     SendSide producer = queue.producer();
     ReceiveSide consumer = queue.consumer();
-    ASSERT_EQ(send_text(producer, "later"), SendStatus::sent);
-    Delivery delivery = receive(consumer);
-    ASSERT_EQ(consumer.nack(delivery, static_cast<std::uint64_t>(start + 50 * ms)),
-              HoldStatus::done);
+    send_and_delay(producer, consumer, start + 50 * ms);
     queue.supervise().sweep(start);
     Supervise successor(queue.segment());
     EXPECT_EQ(successor.sweep(start + 40 * ms), 0u);
