@@ -4,11 +4,14 @@
 // time runs until the other has the first of them, and until it has received and acked the last.
 //   first_p50, first_p99   from the kill to the first, microseconds
 //   last_p50               from the kill to the last
+//   dead_p50, dead_p99     from the kill to when the kernel says so, by a pidfd in this program
 //   wake_p99               what a sleeping receiver needs on this machine now: from a send to its
 //                          receive, measured in the same rounds; no redelivery can be faster
 #include <benchmark/benchmark.h>
 
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <algorithm>
@@ -23,6 +26,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/fd.hpp"
 #include "support/process_pair.hpp"
 #include "tests/support/private_daemon.hpp"
 
@@ -62,6 +66,13 @@ pid_t start(const std::function<void()>& role) {
     if (pid > 0) return pid;
     role();
     std::_Exit(0);
+}
+
+Nanoseconds time_of_death(int pidfd) {
+    pollfd watched{pidfd, POLLIN, 0};
+    while (::poll(&watched, 1, -1) != 1) {
+    }
+    return monotonic_now();
 }
 
 void wait_for(const auto& done) {
@@ -106,6 +117,7 @@ void redelivery(benchmark::State& state) {
     need_done(client.create(queue, {.capacity = 1u << 16, .in_flight = held}));
     auto producer = need(client.producer(queue));
     auto* stage = static_cast<Stage*>(shared_memory(sizeof(Stage)));
+    std::vector<Nanoseconds> dead;
     std::vector<Nanoseconds> first;
     std::vector<Nanoseconds> last;
     std::vector<Nanoseconds> wake;
@@ -118,8 +130,10 @@ void redelivery(benchmark::State& state) {
         wait_for([&] { return stage->holds.load(); });
         const pid_t heir = start([&] { take_over(daemon.socket(), *stage); });
         std::this_thread::sleep_for(10 * until_asleep);
+        const Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, victim, 0))};
         const Nanoseconds killed = monotonic_now();
         ::kill(victim, SIGKILL);
+        dead.push_back(time_of_death(pidfd.get()) - killed);
         wait_for([&] { return stage->last != 0; });
         std::this_thread::sleep_for(until_asleep);
         const Nanoseconds sent = monotonic_now();
@@ -132,6 +146,8 @@ void redelivery(benchmark::State& state) {
         wake.push_back(stage->woken - sent);
         state.SetIterationTime(static_cast<double>(first.back()) / 1e9);
     }
+    state.counters["dead_p50_us"] = percentile_us(dead, 0.50);
+    state.counters["dead_p99_us"] = percentile_us(dead, 0.99);
     state.counters["first_p50_us"] = percentile_us(first, 0.50);
     state.counters["first_p99_us"] = percentile_us(first, 0.99);
     state.counters["last_p50_us"] = percentile_us(last, 0.50);

@@ -79,7 +79,7 @@ bool ReceiveSide::receive_returned(Delivery& delivery) {
     }
     if (receive_found(delivery)) return true;
     while (finds_.more()) {
-        finds_.look_everywhere(view_.ring, view_.map);
+        finds_.look_further(view_.ring, view_.map);
         if (receive_found(delivery)) return true;
     }
     return false;

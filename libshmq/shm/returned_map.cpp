@@ -2,16 +2,35 @@
 
 namespace shmq::shm {
 
-void ReturnedFinds::look_everywhere(SlotRing& ring, ReturnedMap& map) {
+void ReturnedFinds::begin() {
     count_ = given_ = 0;
     more_ = false;
+}
+
+void ReturnedFinds::look_everywhere(SlotRing& ring, ReturnedMap& map) {
+    begin();
     for (std::uint64_t index = 0; index < ring.capacity(); ++index)
         look_at(ring, map, index);
 }
 
+// Within a lap of the youngest that was kept, positions are sequences: the walk may end as soon as
+// it has as many as it can keep.
+void ReturnedFinds::look_further(SlotRing& ring, ReturnedMap& map) {
+    const std::uint64_t from = finds_[kept_most - 1].sequence;
+    begin();
+    for (std::uint64_t step = 1; step < ring.capacity() && count_ < kept_most; ++step) {
+        const std::uint64_t index = ring.index_of(from + step);
+        const std::uint64_t cell = map.cell(index);
+        const bool of_this_lap = cell_lap(cell) == (ring.lap_of(from + step) & lap_mask);
+        if (cell_set(cell) && of_this_lap) look_into(ring, map, index, cell);
+    }
+    // What is more than a lap younger, or was returned meanwhile, only a look at all cells finds.
+    if (count_ < kept_most) look_everywhere(ring, map);
+    more_ = more_ || count_ == kept_most;
+}
+
 void ReturnedFinds::look_on(SlotRing& ring, ReturnedMap& map, std::uint64_t cells) {
-    count_ = given_ = 0;
-    more_ = false;
+    begin();
     if (cells > ring.capacity()) cells = ring.capacity();
     for (std::uint64_t step = 0; step < cells; ++step) {
         look_at(ring, map, walk_);
@@ -22,6 +41,22 @@ void ReturnedFinds::look_on(SlotRing& ring, ReturnedMap& map, std::uint64_t cell
 void ReturnedFinds::look_at(SlotRing& ring, ReturnedMap& map, std::uint64_t index) {
     const std::uint64_t cell = map.cell(index);
     if (!cell_set(cell)) return;
+    if (count_ == kept_most && too_young(ring, index, cell)) {
+        more_ = true;
+    } else {
+        look_into(ring, map, index, cell);
+    }
+}
+
+// By the cell alone: its slot's line would have to come from another processor.
+bool ReturnedFinds::too_young(const SlotRing& ring, std::uint64_t index, std::uint64_t cell) const {
+    const std::uint64_t youngest = finds_[count_ - 1].sequence;
+    const std::int64_t laps = lap_difference(cell_lap(cell), ring.lap_of(youngest) & lap_mask);
+    return laps > 0 || (laps == 0 && index > ring.index_of(youngest));
+}
+
+void ReturnedFinds::look_into(SlotRing& ring, ReturnedMap& map, std::uint64_t index,
+                              std::uint64_t cell) {
     const SlotWord word = ring.word_at(index);
     const std::uint64_t sequence = ring.slot(index).sequence.load(memory_order_relaxed);
     const bool same_message =

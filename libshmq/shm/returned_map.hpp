@@ -48,19 +48,24 @@ class ReturnedFinds {
     };
     // Walks the whole map; afterwards `next` yields the oldest finds.
     void look_everywhere(SlotRing& ring, ReturnedMap& map);
+    // After a walk that found more than it could keep: the oldest behind those that it kept.
+    void look_further(SlotRing& ring, ReturnedMap& map);
     // Walks the next few cells, so that whatever a stopped returner left is found in the end.
     void look_on(SlotRing& ring, ReturnedMap& map, std::uint64_t cells);
     // The oldest find not yet yielded; null when there is none.
     const Find* next() { return given_ < count_ ? &finds_[given_++] : nullptr; }
     // Whether `next` has one, or would have after another walk.
     bool pending() const { return given_ < count_ || more_; }
-    // Whether the last walk found more than it could keep: look again when `next` is done.
+    // Whether the last walk found more than it could keep: look further when `next` is done.
     bool more() const { return more_; }
 
   private:
     static constexpr std::uint32_t kept_most = 64;
 
+    void begin();
     void look_at(SlotRing& ring, ReturnedMap& map, std::uint64_t index);
+    void look_into(SlotRing& ring, ReturnedMap& map, std::uint64_t index, std::uint64_t cell);
+    bool too_young(const SlotRing& ring, std::uint64_t index, std::uint64_t cell) const;
     void keep(const Find& find);
 
     Find finds_[kept_most];

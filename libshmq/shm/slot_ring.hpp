@@ -59,6 +59,9 @@ struct Lease {
 
 // Far enough ahead to hide a hand-over of one line (about 150 ns at 20 ns a message).
 constexpr std::uint64_t prefetch_slots = 8;
+// `head` and `tail` are stored at every eighth step: a walker behind a stale hint takes at most
+// seven more steps, and the line that all share moves an eighth as often.
+constexpr std::uint64_t hint_interval = 8;
 
 enum class ClaimStatus { claimed, full };
 enum class TakeStatus { taken, empty };
@@ -226,10 +229,8 @@ class SlotRing {
     }
 
   private:
-    // Hints are stored at every eighth step: a walker behind a stale hint takes at most seven more
-    // steps, and the line that all share moves an eighth as often.
     static void store_hint(Atomic<std::uint64_t>& hint, std::uint64_t position) {
-        if (position % 8 == 0) hint.store(position, memory_order_relaxed);
+        if (position % hint_interval == 0) hint.store(position, memory_order_relaxed);
     }
     ClaimStatus search_free(Cursor& cursor, std::uint64_t& position);
     ClaimStatus search_and_claim(Cursor& cursor, std::uint16_t owner, std::uint64_t& position);

@@ -161,19 +161,48 @@ void Supervise::wake_everybody() {
 
 // ---- Slots -------------------------------------------------------------------------------------
 
+namespace {
+
+// What it says that it holds, or more; 0: it does not say. Short of the truth by one message, if it
+// died within a receive: that one it did not hold yet.
+std::uint64_t said_to_hold(const ParticipantRecord& record) {
+    const auto get = [](const Atomic<std::uint64_t>& count) {
+        return count.load(memory_order_relaxed);
+    };
+    return get(record.delivered) - get(record.acked) - get(record.nacked) - get(record.rejected);
+}
+
+}  // namespace
+
+bool Supervise::holds(const ParticipantRecord& record, std::uint16_t number, std::uint64_t index,
+                      SlotWord word) const {
+    if (word.owner() == number) return word.state() == SlotState::leased;
+    return is_exclusive_reader(record) &&
+           was_read(index, word, record.read_position.load(memory_order_relaxed));
+}
+
+// From the youngest back, until all are seen: what is held is mostly close behind what was taken
+// last, and the ring is long.
 Supervise::Hand Supervise::in_hand(const ParticipantRecord& record, std::uint16_t number) {
-    const std::uint64_t said = record.handling.load(memory_order_relaxed) - 1;
-    const std::uint64_t read_position = record.read_position.load(memory_order_relaxed);
-    const bool reads = is_exclusive_reader(record);
     Hand hand{nothing_in_hand, nothing_in_hand};
-    for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index) {
+    bool sound = true;
+    const std::uint64_t said = record.handling.load(memory_order_relaxed) - 1;
+    const std::uint64_t place = view_.ring.index_of(said);
+    const SlotWord there = view_.ring.word_at(place);
+    if (holds(record, number, place, there) && sequence_at(place, there, sound) == said) {
+        hand.busy_with = said;
+    }
+    std::uint64_t left = said_to_hold(record);
+    const std::uint64_t youngest = later(view_.header->head.load(memory_order_relaxed),
+                                         record.read_position.load(memory_order_relaxed)) +
+                                   hint_interval;
+    for (std::uint64_t back = 1; back <= view_.ring.capacity(); ++back) {
+        const std::uint64_t index = view_.ring.index_of(youngest - back);
         const SlotWord word = view_.ring.word_at(index);
-        const bool leased = word.state() == SlotState::leased && word.owner() == number;
-        if (!leased && !(reads && was_read(index, word, read_position))) continue;
-        bool sound = true;
+        if (!holds(record, number, index, word)) continue;
         const std::uint64_t sequence = sequence_at(index, word, sound);
-        if (sequence == said) hand.busy_with = sequence;
         if (hand.oldest == nothing_in_hand || after(hand.oldest, sequence)) hand.oldest = sequence;
+        if (--left == 0) break;
     }
     if (hand.busy_with == nothing_in_hand) hand.busy_with = hand.oldest;
     return hand;

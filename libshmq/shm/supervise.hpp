@@ -175,6 +175,8 @@ class Supervise {
         std::uint64_t oldest;
     };
     Hand in_hand(const ParticipantRecord& record, std::uint16_t number);
+    bool holds(const ParticipantRecord& record, std::uint16_t number, std::uint64_t index,
+               SlotWord word) const;
     bool was_read(std::uint64_t index, SlotWord word, std::uint64_t read_position) const;
     void reclaim_slots(std::uint16_t number, bool leases_only, const Cause* cause,
                        Reclaimed& reclaimed);

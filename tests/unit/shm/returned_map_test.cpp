@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "unit/shm/test_queue.hpp"
 
 namespace shmq::shm {
@@ -79,6 +82,28 @@ TEST(ReturnedMap, AReturnUnderWayIsPassedOver) {
     finds.look_everywhere(view.ring, view.map);
     EXPECT_EQ(finds.next(), nullptr);
     EXPECT_TRUE(cell_set(view.map.cell(0)));
+}
+
+// The walks behind the first one begin where it ended, and are short of nothing.
+TEST(ReturnedMap, LookingFurtherYieldsAllInOrder) {
+    Shape shape = small_shape();
+    shape.capacity = 256;
+    TestQueue queue(shape);
+    return_all(queue, 251, 7);
+    QueueView view = queue.view();
+    ReturnedFinds finds;
+    finds.look_everywhere(view.ring, view.map);
+    std::vector<std::uint64_t> sequences;
+    for (;;) {
+        while (const auto* find = finds.next()) {
+            sequences.push_back(find->sequence);
+            ASSERT_TRUE(view.map.replace(find->index, find->cell, cleared_cell(find->cell)));
+        }
+        if (!finds.more()) break;
+        finds.look_further(view.ring, view.map);
+    }
+    EXPECT_EQ(sequences.size(), 251u);
+    EXPECT_TRUE(std::is_sorted(sequences.begin(), sequences.end()));
 }
 
 // A walk of few cells comes round to everything in the end.
