@@ -6,6 +6,7 @@
 //                       bound of throughput
 //   shmq, shared        public API, each message sent, received and acked by its own call; 32 bytes
 //   shmq, exclusive     of payload fill a 64-byte slot
+//   ..., in batches     the same by send_batch, receive_batch and ack of up to 64 messages a call
 //   boost message_queue the same 32 bytes, send and receive (no ack, no redelivery)
 //
 // One iteration is one run of many messages between two fresh processes, each on a processor of its
@@ -133,45 +134,91 @@ T need(Result<T> result) {
     return std::move(result).value();
 }
 
-void send_messages(const std::string& queue, std::uint64_t messages, const auto& go) {
-    auto client = need(Client::connect({.socket = daemon().socket()}));
-    auto producer = need(client.producer(queue));
-    std::array<std::byte, payload_bytes> payload{};
-    go();
+using Payload = std::array<std::byte, payload_bytes>;
+constexpr std::size_t batch_most = 64;
+
+Payload numbered(std::uint64_t number) {
+    Payload payload{};
+    std::memcpy(payload.data(), &number, sizeof number);
+    return payload;
+}
+
+void check_number(const Message& message, std::uint64_t expected) {
+    std::uint64_t number = 0;
+    std::memcpy(&number, message.data(), sizeof number);
+    if (number != expected) [[unlikely]]
+        die("message " + std::to_string(expected) + " is missing");
+}
+
+void send_each(Producer& producer, std::uint64_t messages) {
     for (std::uint64_t i = 0; i < messages; ++i) {
-        std::memcpy(payload.data(), &i, sizeof i);
-        const auto sent = producer.send(payload);
+        const auto sent = producer.send(numbered(i));
         if (!sent) [[unlikely]]
             die(sent.error().message());
     }
 }
 
-void receive_messages(const std::string& queue, std::uint64_t messages, const auto& go) {
-    auto client = need(Client::connect({.socket = daemon().socket()}));
-    auto consumer = need(client.consumer(queue));
-    go();
+void receive_each(Consumer& consumer, std::uint64_t messages) {
     for (std::uint64_t i = 0; i < messages; ++i) {
         auto message = consumer.receive();
         if (!message) [[unlikely]]
             die(message.error().message());
-        std::uint64_t number = 0;
-        std::memcpy(&number, message->data(), sizeof number);
-        if (number != i) [[unlikely]]
-            die("message " + std::to_string(i) + " is missing");
+        check_number(*message, i);
         const auto acked = message->ack();
         if (!acked) [[unlikely]]
             die(acked.error().message());
     }
 }
 
-void run_shmq(benchmark::State& state, const QueueOptions& options, std::uint64_t messages) {
+void send_batches(Producer& producer, std::uint64_t messages) {
+    std::array<Payload, batch_most> payloads;
+    std::array<std::span<const std::byte>, batch_most> batch;
+    std::copy(payloads.begin(), payloads.end(), batch.begin());
+    for (std::uint64_t sent = 0; sent < messages;) {
+        const std::size_t size = std::min<std::uint64_t>(batch_most, messages - sent);
+        for (std::size_t i = 0; i < size; ++i)
+            payloads[i] = numbered(sent + i);
+        sent += need(producer.send_batch(std::span(batch).first(size)));
+    }
+}
+
+void receive_batches(Consumer& consumer, std::uint64_t messages) {
+    std::vector<Message> batch;
+    for (std::uint64_t received = 0; received < messages;) {
+        need(consumer.receive_batch(batch, batch_most));
+        for (const Message& message : batch)
+            check_number(message, received++);
+        if (consumer.ack(batch) != batch.size()) die("an ack failed");
+        batch.clear();
+    }
+}
+
+struct Way {
+    void (*send)(Producer&, std::uint64_t messages);
+    void (*receive)(Consumer&, std::uint64_t messages);
+};
+constexpr Way each{send_each, receive_each};
+constexpr Way in_batches{send_batches, receive_batches};
+
+void run_shmq(benchmark::State& state, const QueueOptions& options, std::uint64_t messages,
+              const Way& way) {
     auto client = need(Client::connect({.socket = daemon().socket()}));
     for (auto _ : state) {
         const auto created = client.create("bench", options);
         if (!created) die(created.error().message());
-        const double elapsed =
-            run_pair_ns([&](const auto& go) { send_messages("bench", messages, go); },
-                        [&](const auto& go) { receive_messages("bench", messages, go); });
+        const double elapsed = run_pair_ns(
+            [&](const auto& go) {
+                auto own_client = need(Client::connect({.socket = daemon().socket()}));
+                auto producer = need(own_client.producer("bench"));
+                go();
+                way.send(producer, messages);
+            },
+            [&](const auto& go) {
+                auto own_client = need(Client::connect({.socket = daemon().socket()}));
+                auto consumer = need(own_client.consumer("bench"));
+                go();
+                way.receive(consumer, messages);
+            });
         state.SetIterationTime(elapsed / 1e9);
         state.counters["ratio_to_stream"] =
             static_cast<double>(messages) / elapsed * 1e9 / best_stream_per_second;
@@ -181,13 +228,13 @@ void run_shmq(benchmark::State& state, const QueueOptions& options, std::uint64_
     report(state, static_cast<double>(messages));
 }
 
-void shmq_shared(benchmark::State& state) {
-    run_shmq(state, {.capacity = 4096}, 3'000'000);
+void shmq_shared(benchmark::State& state, const Way& way) {
+    run_shmq(state, {.capacity = 4096}, 3'000'000, way);
 }
 
-void shmq_exclusive(benchmark::State& state) {
+void shmq_exclusive(benchmark::State& state, const Way& way) {
     run_shmq(state, {.exclusive_producer = true, .exclusive_consumer = true, .capacity = 4096},
-             5'000'000);
+             5'000'000, way);
 }
 
 // ---- A peer ------------------------------------------------------------------------------------
@@ -246,8 +293,14 @@ void in_rounds(benchmark::internal::Benchmark* question) {
 
 BENCHMARK(hand_over)->Apply(in_rounds)->Unit(benchmark::kNanosecond);
 BENCHMARK(stream)->Apply(in_rounds)->Unit(benchmark::kMillisecond);
-BENCHMARK(shmq_exclusive)->Apply(in_rounds)->Unit(benchmark::kMillisecond);
-BENCHMARK(shmq_shared)->Apply(in_rounds)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(shmq_exclusive, each, each)->Apply(in_rounds)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(shmq_exclusive, in_batches, in_batches)
+    ->Apply(in_rounds)
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(shmq_shared, each, each)->Apply(in_rounds)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(shmq_shared, in_batches, in_batches)
+    ->Apply(in_rounds)
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(boost_message_queue)->Apply(in_rounds)->Unit(benchmark::kMillisecond);
 
 }  // namespace

@@ -121,7 +121,9 @@ Result<std::size_t> ConsumerCore::receive_batch(std::vector<Message>& into, std:
     do {
         into.push_back(Message(this, delivery));
         ++received;
-    } while (received < most && side_.try_receive(delivery) == shm::ReceiveStatus::received);
+    } while (received < most &&
+             (side_.receive_at_once(delivery) ||
+              side_.try_receive(delivery) == shm::ReceiveStatus::received));
     ring_if_needed();
     return received;
 }
@@ -130,6 +132,10 @@ std::size_t ConsumerCore::ack(std::span<Message> messages) noexcept {
     std::size_t acked = 0;
     for (Message& message : messages) {
         if (message.core_ != this) continue;
+        if (ack_at_once(message)) [[likely]] {
+            ++acked;
+            continue;
+        }
         if (!unusable() && side_.ack(delivery_of(message), false) == shm::HoldStatus::done) {
             ++acked;
         }

@@ -127,6 +127,12 @@ Result<std::size_t> ProducerCore::send_batch(std::span<const std::span<const std
         unannounced = 0;
     };
     for (const auto& payload : payloads) {
+        if (payload.size() <= inline_most_ &&
+            side_.send_at_once(payload.data(), payload.size(), now)) [[likely]] {
+            ++sent;
+            ++unannounced;
+            continue;
+        }
         auto result = send_one(payload, 0, now, false);
         if (!result && result.condition() == Condition::full && !rejects_ && deadline != 0) {
             announce();  // before we sleep: who makes room may be asleep, too
