@@ -13,8 +13,18 @@ foreach(program shmqd shmq-keeper shmq_cli)
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   endif()
 endforeach()
-file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.1)
-install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+foreach(section 1 8)
+  file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.${section})
+  install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()
+# Where systemd looks for units, below /usr and /usr/local. The prefix is known when it is installed.
+set(shmq_units ${PROJECT_SOURCE_DIR}/daemon/systemd)
+install(
+  CODE "set(SHMQ_BINDIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
+configure_file(\"${shmq_units}/shmqd.service.in\" \"${PROJECT_BINARY_DIR}/install/shmqd.service\" @ONLY)"
+)
+install(FILES ${PROJECT_BINARY_DIR}/install/shmqd.service ${shmq_units}/shmqd.socket
+        DESTINATION lib/systemd/system)
 install(FILES ${PROJECT_SOURCE_DIR}/cli/completion/shmq.bash
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME shmq)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -89,6 +89,7 @@ struct Daemon::Parts {
     Source signal_source;
     Source stop_source;
     Timer idle_timer;
+    Timer alive_timer;
     bool stopping = false;
 };
 
@@ -134,14 +135,17 @@ bool Daemon::start() {
     log().info("shmqd {} (pid {}) listens on {}, loop {}{}", version_text(), ::getpid(),
                options_.socket, parts_->io->name(), refusal.empty() ? "" : " because " + refusal);
     parts_->store.say_ready();
+    if (survival_.watchdog_ns > 0) say_alive();
     return true;
 }
 
 bool Daemon::listen() {
     Inherited& left = survival_.inherited;
-    Fd socket = take(left, std::string(kept::listener));
+    Fd socket = take(left, std::string(kept::lent));
+    const bool lent = socket.valid();
+    if (!lent) socket = take(left, std::string(kept::listener));
     Fd lock = take(left, std::string(kept::lock));
-    problem_ = parts_->listener.open(options_.socket, std::move(socket), std::move(lock));
+    problem_ = parts_->listener.open(options_.socket, std::move(socket), std::move(lock), lent);
     if (problem_.empty()) return true;
     // A keeper that started us beside a living daemon is one too many.
     const auto keeper = left.find(std::string(kept::keeper));
@@ -165,7 +169,9 @@ bool Daemon::take_over() {
         return false;
     }
     parts.store.keep(std::string(kept::lock), parts.listener.lock_fd());
-    parts.store.keep(std::string(kept::listener), parts.listener.fd());
+    if (!parts.listener.lent()) {
+        parts.store.keep(std::string(kept::listener), parts.listener.fd());
+    }
     parts.about.restarts = parts.roster.lives();
     parts.about.adopted = adoption.queues;
     // Nothing was left, though somebody was killed here: those who hold queues bring them back,
@@ -223,6 +229,14 @@ Progress Daemon::on_signal() {
     return Progress::more;
 }
 
+// From the loop itself: a daemon that is stopped or goes round in circles falls silent.
+void Daemon::say_alive() {
+    Parts& parts = *parts_;
+    parts.store.say_alive();
+    parts.timers.arm(parts.alive_timer, deadline_after(monotonic_now(), survival_.watchdog_ns / 3),
+                     [this] { say_alive(); });
+}
+
 int Daemon::run() {
     if (parts_ == nullptr && !start()) {
         log().error("{}", problem_);
@@ -269,6 +283,7 @@ void Daemon::shut_down() {
     parts.supervisor.release_all();
     parts.registry.release_all();
     parts.timers.disarm(parts.idle_timer);
+    parts.timers.disarm(parts.alive_timer);
     // What the manager keeps of queues is for whoever it starts next; the socket ends with us.
     parts.store.drop(std::string(kept::listener));
     parts.store.drop(std::string(kept::lock));

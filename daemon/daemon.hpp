@@ -16,6 +16,7 @@ namespace shmq::daemon {
 // How the work of this daemon outlives it. None of both: it does not, but in its clients.
 struct Survival {
     std::string manager;             // $NOTIFY_SOCKET: a service manager that keeps descriptors
+    Nanoseconds watchdog_ns = 0;     // how often it wants to hear that this one lives; 0: never
     std::function<Fd()> new_keeper;  // starts a keeper of our own: our end of the socket to it
     Inherited inherited;  // what a predecessor left, the way to a running keeper included
 };
@@ -53,6 +54,7 @@ class Daemon {
     void watch_controls();
     Progress on_signal();
     void watch_idleness();
+    void say_alive();
     void shut_down();
 
     Options options_;

@@ -21,6 +21,7 @@ Survival find_survival(bool wants_keeper, const std::vector<std::string>& comman
     survival.inherited = take_inherited();
     if (const char* manager = std::getenv("NOTIFY_SOCKET"); manager != nullptr) {
         survival.manager = manager;
+        survival.watchdog_ns = take_watchdog();
         return survival;
     }
     const std::string program = keeper_program(command);

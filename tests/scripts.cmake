@@ -30,6 +30,14 @@ foreach(script IN LISTS scripts)
   endif()
 endforeach()
 
+file(GLOB scripts CONFIGURE_DEPENDS e2e/*_test.py)
+if(TARGET shmqd AND TARGET shmq_cli)
+  foreach(script IN LISTS scripts)
+    get_filename_component(name ${script} NAME_WE)
+    shmq_add_test(e2e.${name} e2e 120 ${Python3_EXECUTABLE} ${script})
+  endforeach()
+endif()
+
 if(TARGET shmq AND TARGET shmqd AND EXISTS
                                     ${CMAKE_CURRENT_SOURCE_DIR}/e2e/package_consumer/main.cpp)
   shmq_add_test(

@@ -76,7 +76,7 @@ std::string default_socket_path() {
     return fmt::format("/tmp/shmq-{}/socket", ::geteuid());
 }
 
-std::string Listener::open(const std::string& path, Fd socket, Fd lock_file) {
+std::string Listener::open(const std::string& path, Fd socket, Fd lock_file, bool lent) {
     path_ = path;
     if (path.size() >= sizeof(sockaddr_un::sun_path)) {
         return fmt::format("the socket's path has {} bytes, at most {} are possible: {}",
@@ -86,7 +86,7 @@ std::string Listener::open(const std::string& path, Fd socket, Fd lock_file) {
         return problem;
     }
     if (std::string problem = lock(std::move(lock_file)); !problem.empty()) return problem;
-    if (take_over(std::move(socket))) return {};
+    if (take_over(std::move(socket), lent)) return {};
     std::string problem = bind_and_listen();
     if (!problem.empty()) close();
     return problem;
@@ -123,12 +123,15 @@ std::string Listener::lock(Fd inherited) {
 }
 
 // If its file is still there: it may have been removed, and then nobody finds it.
-bool Listener::take_over(Fd socket) {
+bool Listener::take_over(Fd socket, bool lent) {
     struct stat status {};
     if (!socket || ::lstat(path_.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+    // A service manager passes sockets that block.
+    if (::fcntl(socket.get(), F_SETFL, O_NONBLOCK) != 0) return false;
     device_ = status.st_dev;
     inode_ = status.st_ino;
     socket_ = std::move(socket);
+    lent_ = lent;
     return true;
 }
 
@@ -172,7 +175,7 @@ void Listener::abandon() {
 }
 
 void Listener::close() {
-    if (socket_) {
+    if (socket_ && !lent_) {
         struct stat status {};
         if (::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ &&
             status.st_ino == inode_) {

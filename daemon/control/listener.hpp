@@ -19,14 +19,16 @@ class Listener {
     // What went wrong, for people; empty: it listens. A stale socket file is replaced, a living
     // daemon's is not: the answer then says who it is.
     // Where a predecessor's socket and lock are given, it goes on with them: whoever connects
-    // between two daemons waits and is not refused.
-    std::string open(const std::string& path, Fd socket = {}, Fd lock = {});
+    // between two daemons waits and is not refused. `lent`: the socket is a socket unit's.
+    std::string open(const std::string& path, Fd socket = {}, Fd lock = {}, bool lent = false);
+    // The socket is not ours to keep, nor its file to remove.
+    bool lent() const { return lent_; }
     // Why open() failed: a daemon lives there.
     bool held_by_another() const { return held_by_another_; }
     // Whether the daemon before did not end in order.
     bool predecessor_died() const { return predecessor_died_; }
-    // Takes the socket's file away, if it is still this one's; then lets go of the lock. The lock's
-    // file stays: removing it would let two daemons lock two files of one name.
+    // Takes the socket's file away, if it is still this one's and not lent; then lets go of the
+    // lock. The lock's file stays: removing it would let two daemons lock two files of one name.
     void close();
     // Lets go, and leaves socket and lock to whoever else has them.
     void abandon();
@@ -43,7 +45,7 @@ class Listener {
   private:
     std::string lock(Fd inherited);
     std::string bind_and_listen();
-    bool take_over(Fd socket);
+    bool take_over(Fd socket, bool lent);
 
     std::string path_;
     Fd lock_;
@@ -52,6 +54,7 @@ class Listener {
     ino_t inode_ = 0;
     bool predecessor_died_ = false;
     bool held_by_another_ = false;
+    bool lent_ = false;
 };
 
 }  // namespace shmq::daemon

@@ -62,13 +62,23 @@ Inherited take_inherited() {
                 static_cast<void>(fd.release());  // not open: whoever started us cannot count
                 continue;
             }
-            if (is_listening(fd.get())) name = kept::listener;
+            if (name != kept::listener && is_listening(fd.get())) name = kept::lent;
             inherited.insert_or_assign(std::move(name), std::move(fd));
         }
     }
     for (const char* variable : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"})
         ::unsetenv(variable);
     return inherited;
+}
+
+Nanoseconds take_watchdog() {
+    constexpr long usec_max = 24L * 3600 * 1'000'000;
+    const bool ours =
+        std::getenv("WATCHDOG_PID") == nullptr || number_of("WATCHDOG_PID") == ::getpid();
+    const long usec = ours ? number_of("WATCHDOG_USEC") : 0;
+    for (const char* variable : {"WATCHDOG_PID", "WATCHDOG_USEC"})
+        ::unsetenv(variable);
+    return std::clamp(usec, 0L, usec_max) * 1000;
 }
 
 Fd take(Inherited& inherited, const std::string& name) {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/fd.hpp"
 
 namespace shmq::daemon {
@@ -14,6 +15,7 @@ namespace shmq::daemon {
 // variable, which has at most 128 KiB. A queue's and a process's carry a number of their own.
 namespace kept {
 constexpr std::string_view listener = "listener";
+constexpr std::string_view lent = "lent";  // not kept: a socket unit's listening socket
 constexpr std::string_view lock = "lock";
 constexpr std::string_view roster = "roster";
 constexpr std::string_view keeper = "keeper";  // not kept: the way to who keeps
@@ -30,8 +32,10 @@ std::uint64_t kept_id(std::string_view name, char kind);
 using Inherited = std::map<std::string, Fd>;
 
 // Takes them out of the environment, so that no program that we start takes them for its own.
-// A listening socket of whatever name (a socket unit's) is `listener`.
+// A listening socket of another name than `listener` is a socket unit's: `lent`.
 Inherited take_inherited();
+// How often the manager wants to hear that we live ($WATCHDOG_USEC); 0: it does not.
+Nanoseconds take_watchdog();
 // The descriptor of that name; invalid if there is none.
 Fd take(Inherited& inherited, const std::string& name);
 

@@ -9,9 +9,15 @@
 #include <string>
 #include <vector>
 
+#include "base/version.hpp"
 #include "daemon/keeper/keeper.hpp"
 
 namespace {
+
+constexpr const char* usage =
+    "shmq-keeper is started by shmqd and keeps its queues when it dies\n"
+    "Usage: shmq-keeper [--watch PID] PROGRAM [ARGUMENT...]\n"
+    "       shmq-keeper --help | --version\n";
 
 // What `ps` shows of us, and `pkill -f` looks at: not the daemon's command line, or whoever kills
 // the daemon by its name would kill us along with it.
@@ -25,9 +31,13 @@ void hide_arguments(int argument_count, char** arguments) {
 
 int main(int argument_count, char** arguments) {
     std::vector<std::string> words(arguments + 1, arguments + argument_count);
+    if (words.size() == 1 && words.front() == "--help") return std::fputs(usage, stdout) < 0;
+    if (words.size() == 1 && words.front() == "--version") {
+        return std::printf("shmq-keeper %s\n", shmq::version_text()) < 0;
+    }
     const bool watches = words.size() > 2 && words.front() == "--watch";
     if (words.empty() || (!watches && words.front().starts_with('-'))) {
-        std::fprintf(stderr, "shmq-keeper is started by shmqd and keeps its queues when it dies\n");
+        std::fputs(usage, stderr);
         return 2;
     }
     hide_arguments(argument_count, arguments);

@@ -89,6 +89,10 @@ void Store::say_ready() {
     push({"READY=1", {}, -1});
 }
 
+void Store::say_alive() {
+    if (pending_.empty()) push({"WATCHDOG=1", {}, -1});
+}
+
 void Store::say_last() {
     ending_ = true;
     push({"STOPPING=1", {}, -1});

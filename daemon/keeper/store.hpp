@@ -37,6 +37,8 @@ class Store {
     void kept(const std::string& name, int fd);
     void drop(const std::string& name);
     void say_ready();
+    // For a manager's watchdog; nothing where it has not yet read what came before.
+    void say_alive();
     // Waits a moment for the reader, and lets go of the keeper: the daemon ends.
     void say_last();
 

@@ -15,6 +15,13 @@ trap 'rm -rf "$directory"' EXIT
 mv "$directory/before" "$directory/prefix"
 prefix=$directory/prefix
 
+for file in lib/systemd/system/shmqd.service lib/systemd/system/shmqd.socket share/man/man1/shmq.1 \
+    share/man/man8/shmqd.8 share/man/man8/shmq-keeper.8 share/bash-completion/completions/shmq; do
+    [[ -s $prefix/$file ]] || { echo "not installed: $file"; exit 1; }
+done
+# A unit has a full path: the prefix it was installed to.
+grep -qx "ExecStart=$directory/before/bin/shmqd" "$prefix/lib/systemd/system/shmqd.service"
+
 "$cmake" -S "$here" -B "$directory/build" -DCMAKE_PREFIX_PATH="$prefix" \
     -DCMAKE_CXX_COMPILER="$compiler" >/dev/null
 "$cmake" --build "$directory/build" >/dev/null
