@@ -204,7 +204,7 @@ Result<void> ConsumerCore::extend(Message& message, Nanoseconds lease) noexcept 
     if (closed_) return Condition::stale;
     auto delivery = delivery_of(message);
     const std::uint64_t deadline =
-        lease == 0 ? 0 : static_cast<std::uint64_t>(deadline_after(monotonic_now(), lease));
+        lease == 0 ? 0 : static_cast<std::uint64_t>(deadline_after(queue_now(), lease));
     if (side_.extend(delivery, deadline) == shm::HoldStatus::stale) return Condition::stale;
     message.word_ = delivery.lease.word.raw;
     return {};

@@ -52,11 +52,14 @@ class HandleCore {
     Error closed_error() const noexcept;
     void detach() noexcept;
     shm::QueueView view() const noexcept;
+    // A time that the daemon will compare with its own clock.
+    Nanoseconds queue_now() const noexcept { return monotonic_now() + clock_ahead_; }
 
     std::shared_ptr<Session> session_;
     std::string name_;
     std::unique_ptr<shm::Segment> segment_;
     std::uint16_t number_;
+    Nanoseconds clock_ahead_;
     ForkGuard fork_;
     bool closed_ = false;
 
@@ -165,6 +168,7 @@ class ConsumerCore final : public HandleCore {
     Result<void> ack(Message& message) noexcept;
     enum class Verb { nack, reject };
     Result<void> end(Message& message, Verb verb, Nanoseconds due = 0) noexcept;
+    Result<void> nack_later(Message& message, Nanoseconds delay) noexcept;
     std::optional<DeadLetter> history(const Message& message) noexcept;
     void handling(const Message& message) noexcept;
     Result<void> extend(Message& message, Nanoseconds lease) noexcept;

@@ -53,6 +53,10 @@ std::optional<DeadLetter> ConsumerCore::history(const Message& message) noexcept
     }
 }
 
+Result<void> ConsumerCore::nack_later(Message& message, Nanoseconds delay) noexcept {
+    return end(message, Verb::nack, deadline_after(queue_now(), delay));
+}
+
 void ConsumerCore::handling(const Message& message) noexcept {
     if (unusable() || message.core_ != this) return;
     side_.record().handling.store(message.sequence_ + 1, std::memory_order_relaxed);
@@ -68,8 +72,7 @@ Result<void> Message::nack(std::chrono::nanoseconds delay) noexcept {
         return Error(Condition::invalid_argument, "a delay is 0 to 30 days");
     }
     if (core_ == nullptr) return Condition::stale;
-    const Nanoseconds due = deadline_after(monotonic_now(), delay.count());
-    return core_->end(*this, ConsumerCore::Verb::nack, due);
+    return core_->nack_later(*this, delay.count());
 }
 
 void Consumer::handling(const Message& message) noexcept {

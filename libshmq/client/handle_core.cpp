@@ -7,7 +7,8 @@ HandleCore::HandleCore(std::shared_ptr<Session> session, std::string_view name,
     : session_(std::move(session)),
       name_(name),
       segment_(std::move(attachment.segment)),
-      number_(attachment.number) {}
+      number_(attachment.number),
+      clock_ahead_(attachment.clock_ahead) {}
 
 // In a child of fork the mapping is gone and its addresses may be in use for something else.
 HandleCore::~HandleCore() {

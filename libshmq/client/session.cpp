@@ -11,6 +11,7 @@
 #include "client/endpoint.hpp"
 #include "client/guarded.hpp"
 #include "client/session_link.hpp"
+#include "shm/queue.hpp"
 
 namespace shmq {
 namespace {
@@ -277,9 +278,10 @@ Result<Attachment> Session::attach_as(std::string_view name, shm::Access access,
     if (answer) {
         auto segment = map_segment(request.queue, answer->ring, answer->pool, access);
         if (segment) {
-            return Result<Attachment>(
-                std::in_place, Attachment{std::move(*segment), answer->number, answer->exclusive,
-                                          answer->in_flight});
+            return Result<Attachment>(std::in_place, Attachment{.segment = std::move(*segment),
+                                                                .number = answer->number,
+                                                                .exclusive = answer->exclusive,
+                                                                .in_flight = answer->in_flight});
         }
         answer = segment.error();
     }
@@ -291,6 +293,22 @@ Result<Attachment> Session::attach_as(std::string_view name, shm::Access access,
     return answer.error();
 }
 
+// The daemon writes down when it attached us: on one clock that was since `before`. Else the two
+// differ, and we know by how much, to within the time that the call took.
+Nanoseconds Session::clock_ahead(const Attachment& attachment, Nanoseconds before) {
+    const shm::Segment& segment = *attachment.segment;
+    const shm::QueueView view(segment.ring_base(), segment.pool_base(), segment.geometry());
+    const auto attached_at = static_cast<Nanoseconds>(
+        view.participants[attachment.number].attached_at.load(std::memory_order_relaxed));
+    const Nanoseconds now = monotonic_now();
+    // Twice the longest lease or delay never overflows, whatever somebody wrote there.
+    constexpr Nanoseconds most = INT64_MAX / 4;
+    if ((attached_at >= before && attached_at <= now) || attached_at < 0 || attached_at > most) {
+        return 0;
+    }
+    return attached_at - (before + (now - before) / 2);
+}
+
 Result<Attachment> Session::attach(std::string_view name, shm::Role role,
                                    std::uint32_t in_flight) noexcept {
     if (forked()) return Condition::forked;
@@ -298,7 +316,10 @@ Result<Attachment> Session::attach(std::string_view name, shm::Role role,
         SHMQ_CHECK(role == shm::Role::producer || role == shm::Role::consumer);
         const auto access =
             role == shm::Role::producer ? shm::Access::producer : shm::Access::consumer;
-        return attach_as(name, access, in_flight);
+        const Nanoseconds before = monotonic_now();
+        auto attachment = attach_as(name, access, in_flight);
+        if (attachment) attachment->clock_ahead = clock_ahead(*attachment, before);
+        return attachment;
     });
 }
 

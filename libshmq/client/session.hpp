@@ -18,6 +18,7 @@
 #include <shmq/error.hpp>
 #include <shmq/queue.hpp>
 
+#include "base/clock.hpp"
 #include "client/fork_guard.hpp"
 #include "shm/layout.hpp"
 #include "shm/segment.hpp"
@@ -31,6 +32,8 @@ struct Attachment {
     std::uint16_t number = 0;  // participant; 0 for an observer
     bool exclusive = false;    // holds its role alone
     std::uint32_t in_flight = 0;
+    // What the queue's clock, the daemon's, shows beyond ours: not 0 in another time namespace.
+    Nanoseconds clock_ahead = 0;
 };
 
 class Session {
@@ -87,6 +90,8 @@ class Session {
     explicit Session(std::shared_ptr<Link> link) noexcept;
     Result<Attachment> attach_as(std::string_view name, shm::Access access,
                                  std::uint32_t in_flight);
+
+    static Nanoseconds clock_ahead(const Attachment& attachment, Nanoseconds before);
 
     ForkGuard fork_;
     std::shared_ptr<Link> link_;  // shared with the thread that keeps it connected

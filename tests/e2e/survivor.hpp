@@ -60,8 +60,13 @@ inline pid_t descendant_named(const std::string& name, pid_t but_not = -1) {
 
 class Survivor {
   public:
-    explicit Survivor(const TemporaryDirectory& directory)
-        : socket_(directory / "socket"), log_(directory / "log") {
+    // `before_exec`: where the daemon is to live. In another pid namespace its pid is not ours, and
+    // daemon(), kill_daemon() and kill_both() are not to be used.
+    explicit Survivor(
+        const TemporaryDirectory& directory, std::function<void()> before_exec = [] {})
+        : socket_(directory / "socket"),
+          log_(directory / "log"),
+          before_exec_(std::move(before_exec)) {
         ::prctl(PR_SET_CHILD_SUBREAPER, 1);
         start();
     }
@@ -78,6 +83,7 @@ class Survivor {
     void start() {
         const pid_t pid = ::fork();
         if (pid != 0) return;
+        before_exec_();
         // Told, not killed: else the daemon would start another keeper, and both outlive us.
         ::prctl(PR_SET_PDEATHSIG, SIGTERM);
         const int log = ::open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -133,6 +139,7 @@ class Survivor {
   private:
     std::string socket_;
     std::string log_;
+    std::function<void()> before_exec_;
 };
 
 }  // namespace shmq::daemon::test

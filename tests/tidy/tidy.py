@@ -42,6 +42,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 C_HEADERS = {"stdint.h", "stddef.h", "stdbool.h"}
 SYSTEM_CALL_HEADER = re.compile(
     r"^(unistd|fcntl|sched|poll|pthread|signal|spawn)\.h$|^(sys|linux|asm)/")
+WALL_CLOCK = re.compile(r"\b(system_clock|CLOCK_REALTIME\w*|CLOCK_TAI|gettimeofday)\b")
 SYSTEM_CALL_FILES = {"libshmq/shm/segment.cpp", "libshmq/shm/wait.cpp"}
 
 
@@ -191,6 +192,15 @@ def check_shm_system_calls(source: Source, tree: Tree) -> Iterator[Finding]:
             yield Finding(path, line, f"syscall() here; {remedy}")
 
 
+def check_wall_clock(source: Source, tree: Tree) -> Iterator[Finding]:
+    """Setting the time of day moves no lease and no delay, for nothing of ours reads it."""
+    if not source.path.startswith(("libshmq/", "daemon/")) or not source.is_code:
+        return
+    for line, text in enumerate(source.code.splitlines(), 1):
+        if found := WALL_CLOCK.search(text):
+            yield Finding(source.path, line, f"{found[0]} can be set back; base/clock.hpp cannot")
+
+
 def check_text(source: Source, tree: Tree) -> Iterator[Finding]:
     """What no file of ours has, whatever its kind."""
     if source.path == "LICENSE":
@@ -213,7 +223,7 @@ def check_text(source: Source, tree: Tree) -> Iterator[Finding]:
 
 Rule = Callable[[Source, Tree], Iterator[Finding]]
 RULES: list[Rule] = [check_sizes, check_include_direction, check_public_headers, check_doors,
-                     check_shm_system_calls, check_text]
+                     check_shm_system_calls, check_wall_clock, check_text]
 
 
 def check(files: dict[str, str]) -> list[Finding]:

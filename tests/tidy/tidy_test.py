@@ -104,6 +104,13 @@ class TidyTest(unittest.TestCase):
         self.assert_fails("libshmq/shm/queue.cpp", "void f() { ::syscall(1); }\n", 1, "syscall()")
         self.assert_passes("libshmq/shm/queue.cpp", "// a syscall(1) would sleep\n")
 
+    def test_wall_clock(self) -> None:
+        self.assert_fails("daemon/a.cpp", "void f() { ::clock_gettime(CLOCK_REALTIME, &t); }\n", 1,
+                          "base/clock.hpp")
+        self.assert_fails("libshmq/base/a.cpp", "auto t = std::chrono::system_clock::now();\n", 1,
+                          "set back")
+        self.assert_passes("cli/a.cpp", "auto t = std::chrono::system_clock::now();\n")
+
     def test_text(self) -> None:
         self.assert_fails("docs/a.md", "\nTODO: write\n", 2, "file an issue")
         self.assert_fails("dev", "cd /" + "home/somebody\n", 1, "path of one machine")
