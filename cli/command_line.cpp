@@ -1,12 +1,15 @@
 #include "cli/command_line.hpp"
 
 #include <algorithm>
+#include <memory>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include "cli/options.hpp"
 #include "cli/output.hpp"
+#include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "cli/units.hpp"
 
@@ -14,6 +17,29 @@ namespace shmq::cli {
 namespace {
 
 constexpr char mark = '\x01';
+
+constexpr std::size_t help_column = 32;  // where what an option does begins
+
+// Help in lines that fit the terminal; as they are elsewhere.
+class WrappingFormatter : public CLI::Formatter {
+  public:
+    std::string make_option_desc(const CLI::Option* option) const override {
+        return fitted(option->get_description());
+    }
+    std::string make_subcommand(const CLI::App* verb) const override {
+        std::ostringstream out;
+        CLI::detail::format_help(out, verb->get_display_name(true), fitted(verb->get_description()),
+                                 help_column);
+        return out.str();
+    }
+
+  private:
+    static std::string fitted(const std::string& text) {
+        constexpr std::size_t least = 20;
+        const std::size_t width = terminal_width();
+        return wrap(text, width == 0 ? 0 : std::max(width, help_column + least) - help_column);
+    }
+};
 
 [[noreturn]] void refuse_verb(const std::string& word) {
     std::vector<std::string_view> names;
@@ -34,13 +60,20 @@ std::uint64_t parse_number(const std::string& text) {
 }
 
 void describe_program(CLI::App& app, Context& context) {
+    // Before there are subcommands: they get it, too.
+    app.formatter(std::make_shared<WrappingFormatter>());
+    app.get_formatter()->column_width(help_column);
     app.name("shmq");
+    const std::size_t width = terminal_width();
     app.description(
-        "Queues in shared memory, between the processes of one host.\n"
-        "'shmq VERB --help' says more about a verb and gives an example.");
+        wrap("Queues in shared memory, between the processes of one host.\n"
+             "'shmq VERB --help' says more about a verb and gives an example.",
+             width));
     app.footer(
-        "Exit status: 0 done, 1 failed, 2 wrong usage, 3 nothing there or timed out, 4 no daemon.\n"
-        "Sizes: 65536, 64K, 64MiB. Durations: 200ms, 1.5s, 2m.");
+        wrap("Exit status: 0 done, 1 failed, 2 wrong usage, 3 nothing there or timed out, "
+             "4 no daemon.\n"
+             "Sizes: 65536, 64K, 64MiB. Durations: 200ms, 1.5s, 2m.",
+             width));
     app.set_version_flag("--version", fmt::format("shmq {}", version()), "Print the version");
     app.add_option(
            "--socket", context.socket,
@@ -51,7 +84,6 @@ void describe_program(CLI::App& app, Context& context) {
         });
     app.require_subcommand(1);
     app.fallthrough();
-    app.get_formatter()->column_width(32);
 }
 
 // What CLI11 has to say, as help on standard output or as one of our error lines.

@@ -7,6 +7,7 @@
 
 #include "cli/observation.hpp"
 #include "cli/table.hpp"
+#include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "cli/units.hpp"
 #include "client/session.hpp"
@@ -119,7 +120,7 @@ std::string text_of(const Letter& letter) {
     }
     fields.add("size", format_size(letter.size));
     fields.add("content", escape(letter.content));
-    return fields.text();
+    return fields.text(coloured());
 }
 
 }  // namespace shmq::cli

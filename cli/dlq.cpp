@@ -14,6 +14,7 @@
 #include "cli/output.hpp"
 #include "cli/settle.hpp"
 #include "cli/table.hpp"
+#include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "cli/units.hpp"
 
@@ -59,7 +60,7 @@ Exit list(const std::vector<Letter>& letters, bool json) {
              history.pid == 0 ? "-" : std::to_string(history.pid), std::to_string(letter.size),
              history.executable.empty() ? "-" : escape(history.executable)});
     }
-    print(table.text());
+    print(table.text(coloured()));
     return Exit::done;
 }
 

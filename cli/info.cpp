@@ -6,6 +6,7 @@
 #include "cli/listing.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
+#include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "cli/units.hpp"
 
@@ -68,8 +69,8 @@ std::string text_of(const QueueInfo& queue) {
     const auto yes_no = [](bool yes) { return std::string(yes ? "yes" : "no"); };
     Fields fields;
     fields.add("name", queue.name);
-    if (queue.quarantined) fields.add("state", "quarantined: found damaged, out of service");
-    if (!queue.alarm.empty()) fields.add("alarm", escape(queue.alarm));
+    if (queue.quarantined) fields.add("state", "quarantined: found damaged, out of service", true);
+    if (!queue.alarm.empty()) fields.add("alarm", escape(queue.alarm), true);
     fields.add("capacity", format_count(options.capacity));
     add_counts(fields, queue);
     fields.add("sent bytes", format_size(queue.sent_bytes));
@@ -91,7 +92,7 @@ std::string text_of(const QueueInfo& queue) {
     fields.add("exact timestamps", yes_no(options.exact_timestamps));
     fields.add("owner, group, mode",
                fmt::format("{} {} {:04o}", queue.owner_uid, queue.group_gid, options.mode));
-    return fields.text();
+    return fields.text(coloured());
 }
 
 Exit show(const Context& context, const InfoOptions& options) {

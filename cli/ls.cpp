@@ -4,6 +4,7 @@
 #include "cli/listing.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
+#include "cli/terminal.hpp"
 #include "cli/units.hpp"
 
 namespace shmq::cli {
@@ -30,13 +31,14 @@ std::string table_of(const std::vector<QueueInfo>& queues) {
                 {"PRODUCERS", right},
                 {"CONSUMERS", right}};
     for (const QueueInfo& queue : queues) {
-        table.add_row({queue.name + (queue.quarantined ? " (quarantined)" : ""),
-                       format_count(queue.ready), format_count(queue.leased),
-                       format_count(queue.returned), format_count(queue.sent),
-                       format_count(queue.acked), format_count(queue.dropped),
-                       format_count(queue.producers), format_count(queue.consumers)});
+        table.add_row(
+            {queue.name + (queue.quarantined ? " (quarantined)" : ""), format_count(queue.ready),
+             format_count(queue.leased), format_count(queue.returned), format_count(queue.sent),
+             format_count(queue.acked), format_count(queue.dropped), format_count(queue.producers),
+             format_count(queue.consumers)},
+            queue.quarantined || !queue.alarm.empty());
     }
-    return table.text();
+    return table.text(coloured());
 }
 
 Exit list(const Context& context, const LsOptions& options) {

@@ -11,6 +11,7 @@
 #include "cli/observation.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
+#include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "cli/units.hpp"
 
@@ -74,7 +75,7 @@ std::string table_of(const std::vector<shm::MessageView>& messages) {
                        std::to_string(message.deliveries), std::to_string(message.length),
                        content});
     }
-    return table.text();
+    return table.text(coloured());
 }
 
 void print_contents(const std::vector<shm::MessageView>& messages, bool hex) {

@@ -8,6 +8,7 @@
 #include "cli/output.hpp"
 #include "cli/process.hpp"
 #include "cli/table.hpp"
+#include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "cli/units.hpp"
 #include "client/session.hpp"
@@ -72,7 +73,7 @@ std::string table_of(const std::vector<wire::Pending>& messages) {
              std::to_string(message.failures), std::to_string(message.size),
              message.executable.empty() ? "-" : escape(message.executable)});
     }
-    return table.text();
+    return table.text(coloured());
 }
 
 Exit show(const Context& context, const PendingOptions& options) {

@@ -4,6 +4,7 @@
 #include "cli/json.hpp"
 #include "cli/output.hpp"
 #include "cli/table.hpp"
+#include "cli/terminal.hpp"
 #include "cli/units.hpp"
 
 namespace shmq::cli {
@@ -42,7 +43,7 @@ Exit show(const Context& context, bool json) {
     fields.add("messages reclaimed", format_count(daemon.reclaimed));
     fields.add("restarts", format_count(daemon.restarts));
     fields.add("queues taken over", format_count(daemon.adopted));
-    print(fields.text());
+    print(fields.text(coloured()));
     return Exit::done;
 }
 

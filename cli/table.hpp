@@ -1,4 +1,4 @@
-// Aligned columns in plain ASCII.
+// Aligned columns.
 #pragma once
 
 #include <cstdint>
@@ -18,26 +18,38 @@ class Table {
     };
 
     explicit Table(std::initializer_list<Column> columns) : columns_(columns) {}
-    // REQUIRES: as many cells as columns.
-    void add_row(std::vector<std::string> cells);
+    // REQUIRES: as many cells as columns. `alarming`: somebody has to look at it.
+    void add_row(std::vector<std::string> cells, bool alarming = false);
     // Title line and rows; no blanks at the end of a line.
-    std::string text() const;
+    std::string text(bool coloured = false) const;
 
   private:
     std::vector<Column> columns_;
-    std::vector<std::vector<std::string>> rows_;
+    struct Row {
+        std::vector<std::string> cells;
+        bool alarming = false;
+    };
+
+    std::vector<Row> rows_;
 };
 
 // `key  value` lines, the values below each other.
 class Fields {
   public:
-    void add(std::string_view key, std::string value) {
-        rows_.emplace_back(std::string(key), std::move(value));
+    // `alarming`: somebody has to look at it.
+    void add(std::string_view key, std::string value, bool alarming = false) {
+        rows_.push_back({std::string(key), std::move(value), alarming});
     }
-    std::string text() const;
+    std::string text(bool coloured = false) const;
 
   private:
-    std::vector<std::pair<std::string, std::string>> rows_;
+    struct Row {
+        std::string key;
+        std::string value;
+        bool alarming = false;
+    };
+
+    std::vector<Row> rows_;
 };
 
 }  // namespace shmq::cli

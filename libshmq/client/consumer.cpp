@@ -121,9 +121,8 @@ Result<std::size_t> ConsumerCore::receive_batch(std::vector<Message>& into, std:
     do {
         into.push_back(Message(this, delivery));
         ++received;
-    } while (received < most &&
-             (side_.receive_at_once(delivery) ||
-              side_.try_receive(delivery) == shm::ReceiveStatus::received));
+    } while (received < most && (side_.receive_at_once(delivery) ||
+                                 side_.try_receive(delivery) == shm::ReceiveStatus::received));
     ring_if_needed();
     return received;
 }

@@ -6,6 +6,7 @@
 
 #include "cli/process.hpp"
 #include "cli/progress.hpp"
+#include "cli/terminal.hpp"
 
 namespace shmq::cli {
 namespace {
@@ -18,6 +19,32 @@ TEST(CliTable, ColumnsAreAlignedAndLinesEndWithoutBlanks) {
               "NAME             READY  NOTE\n"
               "jobs                12\n"
               "a-long-name  1,234,567  x\n");
+}
+
+TEST(CliTable, ColoursChangeNoColumns) {
+    Table table{{"NAME"}, {"READY", Table::Align::right}};
+    table.add_row({"a", "1"});
+    table.add_row({"broken", "2"}, true);
+    EXPECT_EQ(table.text(true),
+              "\x1b[1mNAME    READY\x1b[0m\n"
+              "a           1\n"
+              "\x1b[1m\x1b[31mbroken      2\x1b[0m\n");
+    Fields fields;
+    fields.add("name", "q");
+    fields.add("alarm", "full", true);
+    EXPECT_EQ(fields.text(true),
+              "\x1b[1mname \x1b[0m  q\n"
+              "\x1b[1malarm\x1b[0m  \x1b[1m\x1b[31mfull\x1b[0m\n");
+}
+
+TEST(CliTerminal, WrapsAtBlanksAndKeepsLongWordsWhole) {
+    EXPECT_EQ(wrap("one two three", 0), "one two three");
+    EXPECT_EQ(wrap("one two three", 13), "one two three");
+    EXPECT_EQ(wrap("one two three", 12), "one two\nthree");
+    EXPECT_EQ(wrap("one two three", 3), "one\ntwo\nthree");
+    EXPECT_EQ(wrap("a incomprehensible b", 4), "a\nincomprehensible\nb");
+    EXPECT_EQ(wrap("one\ntwo three\n", 9), "one\ntwo three\n");
+    EXPECT_EQ(wrap("", 9), "");
 }
 
 TEST(CliTable, WithoutRowsIsItsTitles) {
