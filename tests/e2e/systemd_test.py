@@ -43,7 +43,10 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
 
 
 class Stream:
-    """Numbers from one `shmq send` to one `shmq recv`, both inside, from now until finish()."""
+    """Numbers from one `shmq send` to one `shmq recv`, both inside, from now until finish(). The
+    receiver is another user's: the daemon, locked up as it is, must be able to do all for it."""
+
+    STRANGER = 54321
 
     def __init__(self, systemd: PrivateSystemd, folder: Path):
         self.output = folder / "received"
@@ -51,9 +54,12 @@ class Stream:
         self.stop = threading.Event()
         self.sent = 0
         shmq = str(BIN_DIR / "shmq")
+        copy = shutil.copy(shmq, folder)  # where everybody can run it
         with open(self.output, "wb") as output, open(self.errors, "ab") as errors:
             self.receiver = subprocess.Popen(
-                systemd.inside(shmq, "recv", "stream", "--follow"),
+                systemd.inside("setpriv", f"--reuid={self.STRANGER}", f"--regid={self.STRANGER}",
+                               "--clear-groups", copy, "--socket", "/run/shmq/socket",
+                               "recv", "stream", "--follow"),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
             self.sender = subprocess.Popen(systemd.inside(shmq, "send", "stream"),
                                            stdin=subprocess.PIPE, stderr=errors)
@@ -126,6 +132,7 @@ class SystemdTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix="shmq-systemd-")
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
+        self.folder.chmod(0o755)
         self.log = self.folder / "log"
         units = self.folder / "units"
         for unit, here in (("shmqd.service", SERVICE_HERE.format(log=self.log)),
@@ -175,7 +182,7 @@ class SystemdTest(unittest.TestCase):
         backlog = [f"{n:04d}" * (1 if n % 3 else 1500) for n in range(300)]
         self.assertEqual(self.main_pid(), 0, "nobody asked for it yet")
         self.done("create", "backlog")
-        self.done("create", "stream")
+        self.done("create", "stream", "--mode", "777")
         self.done("send", "backlog", input="".join(f"{line}\n" for line in backlog).encode())
         stream = Stream(self.systemd, self.folder)
         self.addCleanup(stream.end)
@@ -209,6 +216,20 @@ class SystemdTest(unittest.TestCase):
         self.assertEqual(status["restarts"], 6)
         self.assertEqual(status["adopted"], 2)
         self.assertEqual(self.done("recv", "backlog").decode().split(), backlog)
+
+    def test_a_service_that_is_stopped_comes_back_with_what_its_clients_have(self) -> None:
+        self.done("create", "stream", "--mode", "777")
+        stream = Stream(self.systemd, self.folder)
+        self.addCleanup(stream.end)
+        stream.goes_on()
+        before = self.main_pid()
+        self.assertEqual(self.systemd.systemctl("stop", "shmqd").returncode, 0, self.said())
+        self.replaced(before)  # its clients look for it, and the socket is still there
+        stream.goes_on()
+        self.assertEqual(stream.finish(), (0, 0), stream.errors.read_text() + self.said())
+        received = stream.output.read_text().split()
+        self.assertEqual(received, [str(n) for n in range(stream.sent)])
+        self.assertIn("brought back", self.log.read_text())
 
     def test_the_unit_files_say_nothing_that_systemd_does_not_know(self) -> None:
         found = subprocess.run(
