@@ -98,9 +98,9 @@ Reclaimed Supervise::hang_up(std::uint16_t number, Nanoseconds now) {
     if (now != 0) now_ = now;
     ParticipantRecord& record = view_.participants[number];
     if (!present(state_of(record))) return reclaimed;
-    record.state.store(static_cast<std::uint32_t>(ParticipantState::hung_up), memory_order_relaxed);
     const Cause cause{.number = number};
-    reclaim_slots(number, true, &cause, reclaimed);
+    const Hand hand = begin_taking_back(record, number, ParticipantState::hung_up, true);
+    reclaim_slots(number, true, hand, &cause, reclaimed);
     add(view_.header->totals.reclaimed_leases, reclaimed.leases);
     wake_everybody();
     return reclaimed;
@@ -113,12 +113,12 @@ Reclaimed Supervise::reclaim(std::uint16_t number, Ending ending, Nanoseconds no
     if (now != 0) now_ = now;
     ParticipantRecord& record = view_.participants[number];
     if (state_of(record) == ParticipantState::vacant) return reclaimed;
-    record.state.store(static_cast<std::uint32_t>(ParticipantState::gone), memory_order_relaxed);
     Cause of_this = cause;
     of_this.number = number;
     const Cause* failed = ending != Ending::detached && is_consumer(record) ? &of_this : nullptr;
+    const Hand hand = begin_taking_back(record, number, ParticipantState::gone, failed != nullptr);
     finish_drop(record, number);
-    reclaim_slots(number, false, failed, reclaimed);
+    reclaim_slots(number, false, hand, failed, reclaimed);
     if (is_exclusive_reader(record)) purge_left_to_holder_ = false;
     reclaimed.blocks = reclaim_blocks(number);
 
@@ -181,9 +181,23 @@ bool Supervise::holds(const ParticipantRecord& record, std::uint16_t number, std
            was_read(index, word, record.read_position.load(memory_order_relaxed));
 }
 
+// Whom to blame is decided once, and written down before anything is taken: a successor that finds
+// the state there already blames that message if it is still held, and no other.
+Supervise::Hand Supervise::begin_taking_back(ParticipantRecord& record, std::uint16_t number,
+                                             ParticipantState next, bool failed) {
+    Hand hand{nothing_in_hand, nothing_in_hand};
+    if (failed) {
+        hand = in_hand(record, number, state_of(record) == next);
+        record.handling.store(hand.busy_with + 1, memory_order_relaxed);
+    }
+    record.state.store(static_cast<std::uint32_t>(next), memory_order_release);
+    return hand;
+}
+
 // From the youngest back, until all are seen: what is held is mostly close behind what was taken
 // last, and the ring is long.
-Supervise::Hand Supervise::in_hand(const ParticipantRecord& record, std::uint16_t number) {
+Supervise::Hand Supervise::in_hand(const ParticipantRecord& record, std::uint16_t number,
+                                   bool only_as_said) {
     Hand hand{nothing_in_hand, nothing_in_hand};
     bool sound = true;
     const std::uint64_t said = record.handling.load(memory_order_relaxed) - 1;
@@ -204,17 +218,15 @@ Supervise::Hand Supervise::in_hand(const ParticipantRecord& record, std::uint16_
         if (hand.oldest == nothing_in_hand || after(hand.oldest, sequence)) hand.oldest = sequence;
         if (--left == 0) break;
     }
-    if (hand.busy_with == nothing_in_hand) hand.busy_with = hand.oldest;
+    if (hand.busy_with == nothing_in_hand && !only_as_said) hand.busy_with = hand.oldest;
     return hand;
 }
 
 // From the oldest message on, round the ring: whoever waits is woken for the first and has it while
 // the others are on their way.
-void Supervise::reclaim_slots(std::uint16_t number, bool leases_only, const Cause* cause,
-                              Reclaimed& reclaimed) {
-    ParticipantRecord& record = view_.participants[number];
-    const Hand hand =
-        cause != nullptr ? in_hand(record, number) : Hand{nothing_in_hand, nothing_in_hand};
+void Supervise::reclaim_slots(std::uint16_t number, bool leases_only, const Hand& hand,
+                              const Cause* cause, Reclaimed& reclaimed) {
+    const ParticipantRecord& record = view_.participants[number];
     const std::uint64_t start = hand.oldest != nothing_in_hand ? hand.oldest : 0;
     bool announced = false;
     const std::uint64_t read_position = record.read_position.load(memory_order_relaxed);
@@ -223,9 +235,14 @@ void Supervise::reclaim_slots(std::uint16_t number, bool leases_only, const Caus
         const std::uint64_t index = view_.ring.index_of(start + step);
         const SlotWord word = view_.ring.word_at(index);
         bool sound = true;
-        const bool blamed =
-            hand.busy_with != nothing_in_hand && sequence_at(index, word, sound) == hand.busy_with;
+        const std::uint64_t sequence = sequence_at(index, word, sound);
+        const bool blamed = hand.busy_with != nothing_in_hand && sequence == hand.busy_with;
         const Cause* why = blamed ? cause : nullptr;
+        // Nobody but us ends a delivery of the dead: it is counted before it is taken, for what a
+        // successor finds taken and not counted has failed.
+        if (!leases_only && holds(record, number, index, word)) {
+            count_lease(sequence, word.tag(), blamed);
+        }
         if (reads && word.state() == SlotState::ready) {
             // What an exclusive consumer has read stands ready in the ring, before its read
             // position. Nobody else takes from the ring as long as its successor is not admitted.

@@ -174,11 +174,13 @@ class Supervise {
         std::uint64_t busy_with;
         std::uint64_t oldest;
     };
-    Hand in_hand(const ParticipantRecord& record, std::uint16_t number);
+    Hand in_hand(const ParticipantRecord& record, std::uint16_t number, bool only_as_said);
+    Hand begin_taking_back(ParticipantRecord& record, std::uint16_t number, ParticipantState next,
+                           bool failed);
     bool holds(const ParticipantRecord& record, std::uint16_t number, std::uint64_t index,
                SlotWord word) const;
     bool was_read(std::uint64_t index, SlotWord word, std::uint64_t read_position) const;
-    void reclaim_slots(std::uint16_t number, bool leases_only, const Cause* cause,
+    void reclaim_slots(std::uint16_t number, bool leases_only, const Hand& hand, const Cause* cause,
                        Reclaimed& reclaimed);
     void reclaim_slot(std::uint64_t index, SlotWord word, const Cause* cause, Reclaimed& reclaimed);
     void finish_drop(ParticipantRecord& record, std::uint16_t number);

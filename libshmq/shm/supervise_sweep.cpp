@@ -20,11 +20,13 @@ std::uint64_t Supervise::sweep(Nanoseconds now, const Stopped& stopped) {
     for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index) {
         if (sweep_slot(index, view_.ring.word_at(index), stopped)) ++acted;
     }
-    if (!swept_) {
+    // A dead supervisor may have left a block of its own, and returned what it told nobody of.
+    const bool first = !swept_;
+    if (first) {
         swept_ = true;
-        add(view_.header->totals.reclaimed_blocks, reclaim_blocks(0));  // of a dead supervisor
+        add(view_.header->totals.reclaimed_blocks, reclaim_blocks(0));
     }
-    if (acted != 0) {
+    if (acted != 0 || first) {
         view_.map.announce();
         wake(view_.header->items, UINT32_MAX);
         wake(view_.header->space, UINT32_MAX);

@@ -86,8 +86,8 @@ Explorer::Explorer(const Scenario& scenario, const Operation& operation, const W
       changes_only_(scenario.changes_only || level > 0),
       report_(report_page(level)),
       world_(world),
-      memory_(world_.segment(), report_page(0), levels),
-      start_(world_.segment(), report_page(0), levels),
+      memory_(world_.segments(), report_page(0), levels),
+      start_(world_.segments(), report_page(0), levels),
       real_one_in_(choice.one_in == 1 ? 100 : 400) {
     for (const char c : scenario.name)
         salt_ = mix(salt_ ^ static_cast<unsigned char>(c));
@@ -241,6 +241,7 @@ std::string Explorer::kill_supervisor_too(Fate fate, World& world) {
         world.subject_dies();
     } else {
         world.see_leases();
+        world.let_leases_run_out();
     }
     Explorer second(scenario_, dead ? reclaim_subject : sweep_leases, world, all, level_ + 1,
                     dead ? nullptr : subject_);

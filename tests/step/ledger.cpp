@@ -79,13 +79,14 @@ void Ledger::told_receive(std::uint16_t consumer, Message& message, const Entry&
     const std::uint64_t begun = call == receives_.end() ? clock_ : call->second;
     if (message.begun == 0) breach_of(entry.id, "was delivered before its send began");
     if (message.refused) breach_of(entry.id, "was delivered, though its send was refused");
-    if (message.ended_at != 0 && message.ended_at < begun) {
-        breach_of(entry.id, message.acked ? "was delivered after its ack had returned"
-                                          : "was delivered after its reject had returned");
+    const bool moves = message.redriven || (consumer & among_dead) != 0;
+    const bool goes_on = rejects_are_moved_ && message.rejected && !message.acked && moves;
+    if (message.ended_at != 0 && message.ended_at < begun && !goes_on) {
+        breach_of(entry.id, message.acked     ? "was delivered after its ack had returned"
+                            : message.dropped ? "was delivered after it had been dropped"
+                                              : "was delivered after its reject had returned");
     }
-    if (message.published && message.position != entry.sequence) {
-        breach_of(entry.id, "was delivered under two sequences");
-    }
+    check_place(consumer, message, entry);
     const std::uint64_t bit = std::uint64_t{1} << (entry.deliveries & 63);
     if ((message.deliveries & bit) != 0) {
         breach_of(entry.id, entry.deliveries == 1
@@ -104,8 +105,10 @@ void Ledger::told_receive(std::uint16_t consumer, Message& message, const Entry&
     message.delivered_at = clock_;
     if (call != receives_.end()) receives_.erase(call);
     message.published = true;
+    message.dead = message.dead || (consumer & among_dead) != 0;
     message.position = entry.sequence;
-    if (entry.deliveries > 1) return;
+    // What was taken by hand and put back comes later than it would have.
+    if (entry.deliveries > 1 || message.taken_by_hand) return;
     const auto known =
         std::find_if(progress_.begin(), progress_.end(), [&](const Progress& progress) {
             return progress.consumer == consumer && progress.producer == message.producer;
@@ -118,6 +121,18 @@ void Ledger::told_receive(std::uint16_t consumer, Message& message, const Entry&
     }
 }
 
+// Under one sequence, as long as it is in one queue; and it goes from there to the dead letters,
+// but not back by itself.
+void Ledger::check_place(std::uint16_t consumer, const Message& message, const Entry& entry) {
+    const bool here = (consumer & among_dead) == 0;
+    const bool was_here = (message.producer & among_dead) == 0 && !message.dead;
+    if (message.redriven || !message.published) return;
+    if (here == was_here && message.position != entry.sequence) {
+        breach_of(entry.id, "was delivered under two sequences");
+    }
+    if (here && !was_here) breach_of(entry.id, "came back from the dead letters");
+}
+
 void Ledger::told_end(Message& message, const Entry& entry) {
     const std::uint32_t change = entry.returned ? UINT32_MAX : 1;  // open calls
     const bool done = entry.returned && entry.done;
@@ -125,19 +140,31 @@ void Ledger::told_end(Message& message, const Entry& entry) {
         case Verb::ack:
             message.open_acks += change;
             if (done && message.acked) breach_of(entry.id, "was acked twice");
-            if (done && message.rejected) breach_of(entry.id, "was acked after it was rejected");
+            if (done && message.rejected && !rejects_are_moved_)
+                breach_of(entry.id, "was acked after it was rejected");
             message.acked |= done;
             if (done) message.ended_at = clock_;
             return;
         case Verb::reject:
             message.open_rejects += change;
-            if (done && message.acked) breach_of(entry.id, "was rejected after its ack");
+            if (done && message.acked && !rejects_are_moved_)
+                breach_of(entry.id, "was rejected after its ack");
             message.rejected |= done;
             if (done) message.ended_at = clock_;
             return;
         case Verb::nack:
             message.open_nacks += change;
             nacked_ += done ? 1 : 0;
+            if (done) message.due = static_cast<Nanoseconds>(entry.sequence);
+            return;
+        case Verb::drop:
+            message.open_drops += change;
+            message.taken_by_hand = true;
+            message.dropped |= done;
+            if (done) message.ended_at = clock_;
+            return;
+        case Verb::give_back:
+            message.due = done ? static_cast<Nanoseconds>(entry.sequence) : 0;
             return;
         default:
             extended_ += done ? 1 : 0;
@@ -160,7 +187,8 @@ Ledger::Counts Ledger::counts() const {
         counts.maybe_acked += maybe_acked ? 1 : 0;
         counts.rejected += message.rejected ? 1 : 0;
         if (message.acked) continue;
-        ++(sent && !maybe_acked && !maybe_rejected ? counts.vanished : counts.maybe_vanished);
+        const bool open = maybe_acked || maybe_rejected || message.open_drops != 0;
+        ++(sent && !open ? counts.vanished : counts.maybe_vanished);
     }
     return counts;
 }
@@ -169,8 +197,9 @@ void Ledger::close(bool losses_allowed) {
     for (MessageId id = 0; id < messages_.size(); ++id) {
         const Message& message = messages_[id];
         const bool sent = message.returned != 0 && !message.refused;
-        const bool ended = message.acked || message.rejected || message.open_acks != 0 ||
-                           message.open_rejects != 0;
+        const bool rejected = message.rejected || message.open_rejects != 0;
+        const bool ended = message.acked || message.open_acks != 0 || message.dropped ||
+                           message.open_drops != 0 || (rejected && !rejects_are_moved_);
         if ((sent || message.published) && !ended && !losses_allowed) breach_of(id, "was lost");
     }
     check_order();
@@ -180,7 +209,8 @@ void Ledger::close(bool losses_allowed) {
 void Ledger::check_order() {
     std::vector<const Message*> order;
     for (const Message& message : messages_) {
-        if (message.published) order.push_back(&message);
+        const bool moved = message.dead || message.redriven;
+        if (message.published && !moved) order.push_back(&message);
     }
     std::sort(order.begin(), order.end(), [](const Message* a, const Message* b) {
         return static_cast<std::int64_t>(a->position - b->position) < 0;

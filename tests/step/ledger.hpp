@@ -13,6 +13,9 @@ namespace shmq::step {
 
 class Ledger {
   public:
+    // Participants of the dead-letter queue are told apart by this bit.
+    static constexpr std::uint16_t among_dead = 0x100;
+
     // A message that somebody is going to send; nothing has begun yet.
     MessageId announce(std::uint16_t producer);
     // By a call of `participant`, in the order in which things happened.
@@ -26,6 +29,18 @@ class Ledger {
 
     // Deliveries that nobody told of may come between: by drop-oldest, or by purge.
     void allow_untold_deliveries() { untold_deliveries_ = true; }
+
+    // Rejected messages go on in the dead-letter queue.
+    void rejects_are_moved() { rejects_are_moved_ = true; }
+    // That message may come back from the dead-letter queue.
+    void redrives(MessageId id) { messages_[id].redriven = true; }
+    // Before that it must not be delivered; 0: it may.
+    Nanoseconds due(MessageId id) const { return messages_[id].due; }
+    // It has begun to receive, and not said what came of it.
+    bool receiving(std::uint16_t participant) const { return receives_.contains(participant); }
+    // Not into the dead-letter queue.
+    bool sent_here(MessageId id) const { return (messages_[id].producer & among_dead) == 0; }
+    bool redriven(MessageId id) const { return messages_[id].redriven; }
 
     // Calls that returned having done it, and messages whose fate a death leaves open.
     struct Counts {
@@ -61,6 +76,12 @@ class Ledger {
         std::uint32_t open_acks = 0;  // begun, not returned
         std::uint32_t open_rejects = 0;
         std::uint32_t open_nacks = 0;
+        std::uint32_t open_drops = 0;
+        bool dropped = false;
+        bool taken_by_hand = false;
+        bool dead = false;  // was delivered from the dead-letter queue
+        bool redriven = false;
+        Nanoseconds due = 0;
     };
     struct Progress {
         std::uint16_t consumer;
@@ -70,6 +91,7 @@ class Ledger {
 
     void told_send(Message& message, const Entry& entry);
     void told_receive(std::uint16_t consumer, Message& message, const Entry& entry);
+    void check_place(std::uint16_t consumer, const Message& message, const Entry& entry);
     void told_end(Message& message, const Entry& entry);
     void check_order();
     void breach_of(MessageId id, const char* what) {
@@ -80,6 +102,7 @@ class Ledger {
     std::vector<Progress> progress_;
     std::map<std::uint16_t, std::uint64_t> receives_;  // begun when, by participant
     bool untold_deliveries_ = false;
+    bool rejects_are_moved_ = false;
     std::uint64_t clock_ = 0;
     std::uint64_t nacked_ = 0;
     std::uint64_t extended_ = 0;

@@ -155,6 +155,28 @@ void run_nack_one(World&, Party& self, Report& report) {
     report.returns(Verb::nack, held.id, done);
 }
 
+void nack_until(Party& self, Report& report, std::uint64_t asked, Nanoseconds due) {
+    Held& held = self.held[0];
+    report.begins(Verb::nack, held.id);
+    const bool done = self.receiver->nack(held.delivery, asked) == shm::HoldStatus::done;
+    report.returns_until(Verb::nack, held.id, done, due);
+}
+
+void run_nack_delayed(World& world, Party& self, Report& report) {
+    const Nanoseconds due = world.now() + nanoseconds_per_second;
+    nack_until(self, report, static_cast<std::uint64_t>(due), due);
+}
+
+void run_nack_retried(World& world, Party& self, Report& report) {
+    nack_until(self, report, 0, world.now() + world.setting().retry_delay);
+}
+
+void run_handle_second(World&, Party& self, Report& report) {
+    const std::uint64_t second = self.held[1].delivery.lease.sequence;
+    self.receiver->record().handling.store(second + 1, std::memory_order_relaxed);
+    ack_held(self, report, 0, true);
+}
+
 void run_reject_one(World&, Party& self, Report& report) {
     Held& held = self.held[0];
     report.begins(Verb::reject, held.id);
@@ -235,6 +257,7 @@ void run_attach_consumer(World& world, Party& self, Report& report) {
 void run_reclaim_subject(World& world, Party& self, Report&) {
     world.supervise().reclaim(self.number, shm::Ending::died);
     world.supervise().sweep(world.now());
+    world.bury();
 }
 
 void run_admit_producer(World& world, Party&, Report&) {
@@ -246,10 +269,74 @@ void run_admit_consumer(World& world, Party&, Report&) {
     world.supervise().share_in_flight(64);
 }
 
-// Leases that ran out, and messages that were rejected.
+// What has run out, is due, or was rejected.
 void run_sweep(World& world, Party&, Report&) {
-    const auto lease = static_cast<Nanoseconds>(world.view().geometry->shape.lease_ns);
-    world.supervise().sweep(world.now() + lease + 1);
+    world.supervise().sweep(world.now());
+    world.bury();
+}
+
+void run_redrive(World& world, Party&, Report&) {
+    world.redrive();
+}
+
+// ---- By hand -----------------------------------------------------------------------------------
+
+// What somebody holds, and what was delayed.
+template <typename Act>
+void for_each_held(World& world, Act act) {
+    for (const Held& held : world.messages(shm::SlotState::leased))
+        act(held);
+}
+
+void run_ack_by_hand(World& world, Party&, Report& report) {
+    for_each_held(world, [&](const Held& held) {
+        report.begins(Verb::ack, held.id);
+        const bool done = world.supervise().ack_by_hand(held.delivery.lease.sequence).empty();
+        report.returns(Verb::ack, held.id, done);
+    });
+}
+
+void give_back_by_hand(World& world, Report& report, Nanoseconds due) {
+    for_each_held(world, [&](const Held& held) {
+        report.begins(Verb::give_back, held.id);
+        const bool done =
+            world.supervise().nack_by_hand(held.delivery.lease.sequence, due, world.now()).empty();
+        report.returns_until(Verb::give_back, held.id, done, due);
+    });
+}
+
+void run_nack_by_hand(World& world, Party&, Report& report) {
+    give_back_by_hand(world, report, 0);
+}
+
+void run_delay_by_hand(World& world, Party&, Report& report) {
+    give_back_by_hand(world, report, world.now() + 5 * nanoseconds_per_second);
+}
+
+void run_extend_by_hand(World& world, Party&, Report&) {
+    for_each_held(world, [&](const Held& held) {
+        world.supervise().extend_by_hand(held.delivery.lease.sequence,
+                                         world.now() + nanoseconds_per_second, world.now());
+    });
+}
+
+void run_release_by_hand(World& world, Party&, Report&) {
+    world.supervise().release(world.holder().number);
+}
+
+// Of those that wait: one returned, one ready, and all that are delayed.
+void run_discard_by_hand(World& world, Party&, Report& report) {
+    const bool unread_is_ours = (world.setting().flags & shm::exclusive_consumer) == 0;
+    for (const auto state :
+         {shm::SlotState::returned, shm::SlotState::ready, shm::SlotState::leased}) {
+        for (const Held& held : world.messages(state)) {
+            report.begins(Verb::drop, held.id);
+            const bool done =
+                world.supervise().discard(held.delivery.lease.sequence, unread_is_ours).empty();
+            report.returns(Verb::drop, held.id, done);
+            if (state != shm::SlotState::leased) break;
+        }
+    }
 }
 
 void run_purge(World& world, Party&, Report&) {
@@ -278,6 +365,9 @@ const Operation reject_one{"reject", Role::consumer, run_reject_one, 1};
 const Operation extend_one{"extend", Role::consumer, run_extend_one, 1};
 const Operation extend_to_deadline{"extend_deadline", Role::consumer, run_extend_to_deadline, 1};
 const Operation ack_through{"ack_through", Role::consumer, run_ack_through, 3, 1};
+const Operation nack_delayed{"nack_delayed", Role::consumer, run_nack_delayed, 1};
+const Operation nack_retried{"nack_retried", Role::consumer, run_nack_retried, 1};
+const Operation handle_second{"handle_second", Role::consumer, run_handle_second, 3};
 const Operation nack_behind{"nack", Role::consumer, run_nack_one, 3};
 const Operation reject_behind{"reject", Role::consumer, run_reject_one, 3};
 const Operation leave_consumer{"leave", Role::consumer, run_leave_consumer, 3, 1};
@@ -292,5 +382,13 @@ const Operation admit_consumer{"admit_consumer", Role::none, run_admit_consumer}
 const Operation sweep_leases{"sweep", Role::none, run_sweep};
 const Operation purge_queue{"purge", Role::none, run_purge};
 const Operation hang_up_holder{"hang_up", Role::none, run_hang_up};
+const Operation sweep_due{"sweep_due", Role::none, run_sweep};
+const Operation redrive_dead{"redrive", Role::none, run_redrive};
+const Operation ack_by_hand{"ack_by_hand", Role::none, run_ack_by_hand};
+const Operation nack_by_hand{"nack_by_hand", Role::none, run_nack_by_hand};
+const Operation delay_by_hand{"delay_by_hand", Role::none, run_delay_by_hand};
+const Operation extend_by_hand{"extend_by_hand", Role::none, run_extend_by_hand};
+const Operation release_by_hand{"release_by_hand", Role::none, run_release_by_hand};
+const Operation discard_by_hand{"discard_by_hand", Role::none, run_discard_by_hand};
 
 }  // namespace shmq::step

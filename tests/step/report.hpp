@@ -5,18 +5,22 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/clock.hpp"
+
 namespace shmq::step {
 
 using MessageId = std::uint32_t;
 
-enum class Verb : std::uint8_t { send, receive, ack, nack, reject, extend };
+// drop: a message that nobody holds is dropped by hand; give_back: one that somebody holds, or that
+// is delayed, is put back by hand.
+enum class Verb : std::uint8_t { send, receive, ack, nack, reject, extend, drop, give_back };
 
 struct Entry {
     Verb verb{};
     bool returned = false;  // the call has returned; else it has begun
     bool done = false;      // it said so: sent, received, or not stale
     MessageId id = 0;
-    std::uint64_t sequence = 0;
+    std::uint64_t sequence = 0;  // received: which; nack, give_back: due when, 0: at once
     std::uint32_t deliveries = 0;
 };
 
@@ -33,6 +37,9 @@ class Report {
 
     void begins(Verb verb, MessageId id) { say({verb, false, false, id, 0, 0}); }
     void returns(Verb verb, MessageId id, bool done) { say({verb, true, done, id, 0, 0}); }
+    void returns_until(Verb verb, MessageId id, bool done, Nanoseconds due) {
+        say({verb, true, done, id, static_cast<std::uint64_t>(due), 0});
+    }
     void received(MessageId id, std::uint64_t sequence, std::uint32_t deliveries) {
         say({Verb::receive, true, true, id, sequence, deliveries});
     }

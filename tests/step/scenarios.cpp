@@ -77,8 +77,21 @@ RingState sleepers(RingState ring, const char* name) {
     return ring;
 }
 
+// What becomes of messages that fail.
+struct Failing {
+    const char* name;
+    Nanoseconds retry_delay = 0;
+    std::uint32_t max_deliveries = 0;
+    bool dead_letters = false;
+};
+constexpr Failing retried{"retried", nanoseconds_per_second};
+constexpr Failing dropped{"dropped", 0, 1};
+constexpr Failing buried{"buried", 0, 1, true};
+
 class Table {
   public:
+    // What is added from here on is added with that.
+    void with(const Failing& failing) { failing_ = failing; }
     void add(const Operation& operation, const std::vector<RingState>& rings,
              const std::vector<Sharing>& sharings, bool large = false, bool changes_only = false,
              shm::Overflow overflow = shm::Overflow::block) {
@@ -88,6 +101,7 @@ class Table {
                 scenario.name = std::string(operation.name) + (large ? "_large_" : "_") +
                                 ring.name + "_" + sharing.name;
                 if (overflow == shm::Overflow::drop_oldest) scenario.name += "_drop_oldest";
+                if (failing_.name != nullptr) scenario.name += std::string("_") + failing_.name;
                 scenario.operation = &operation;
                 scenario.changes_only = changes_only;
                 Setting& setting = scenario.setting;
@@ -100,6 +114,10 @@ class Table {
                 setting.large = large;
                 setting.subject_acked_behind = operation.holds > 0 && ring.acked_behind;
                 setting.purges = &operation == &purge_queue;
+                setting.leases_run_out = &operation == &sweep_leases;
+                setting.retry_delay = failing_.retry_delay;
+                setting.max_deliveries = failing_.max_deliveries;
+                setting.dead_letters = failing_.dead_letters;
                 table_.push_back(scenario);
             }
         }
@@ -108,6 +126,7 @@ class Table {
 
   private:
     std::vector<Scenario> table_;
+    Failing failing_{};
 };
 
 void add_sends(Table& table) {
@@ -143,6 +162,9 @@ void add_receives(Table& table) {
     table.add(reject_one, {middle()}, consumers, true);
     table.add(extend_one, {middle(), edge()}, consumers);
     table.add(extend_to_deadline, {middle()}, consumers);
+    table.add(nack_delayed, {empty(), edge(), asleep}, consumers);
+    table.add(nack_delayed, {middle()}, consumers, true);
+    table.add(handle_second, {middle()}, consumers);
     table.add(nack_behind, {acked_behind()}, {one_consumer});
     table.add(reject_behind, {acked_behind()}, {one_consumer, one_each});
     table.add(ack_through, {middle(), edge(), asleep}, {one_consumer, one_each});
@@ -183,6 +205,69 @@ void add_supervisor(Table& table) {
     table.add(purge_queue, {mixed}, {shared, one_consumer}, true, true);
 }
 
+RingState delayed(const char* name) {
+    RingState ring = state(name);
+    ring.delayed = true;
+    return ring;
+}
+
+// Failures of clients, where a queue has a retry delay, a limit, or dead letters.
+void add_failures(Table& table) {
+    const std::vector<Sharing> consumers{shared, one_consumer};
+    table.with(retried);
+    table.add(nack_retried, {empty(), edge()}, consumers);
+    table.add(receive_one, {middle()}, consumers);
+    table.with(dropped);
+    table.add(receive_one, {middle()}, {shared});
+    table.with(buried);
+    table.add(reject_one, {middle()}, consumers);
+    table.add(reject_one, {middle()}, consumers, true);
+    table.add(receive_batch, {middle()}, {shared}, true);
+    table.with({});
+}
+
+// The supervisor's work with messages that are delayed, dead, or taken by hand.
+void add_waiting(Table& table) {
+    const std::vector<Sharing> any{shared, one_producer, one_consumer, one_each};
+    const std::vector<Sharing> consumers{shared, one_consumer};
+    const std::vector<Sharing> producers{shared, one_producer};
+    RingState asleep = delayed("delayed_sleepers");
+    asleep.sleepers = true;
+    RingState waiting = delayed("delayed");
+    waiting.returned = 2;
+    waiting.ready = 2;
+    table.add(sweep_due, {waiting, asleep}, any, false, true);
+    table.add(sweep_due, {waiting}, {shared}, true, true);
+    table.add(purge_queue, {waiting}, {shared}, true, true);
+    RingState in_hand = waiting;
+    in_hand.name = "in_hand";
+    in_hand.held = 2;
+    in_hand.leases_seen = true;
+    for (const Operation* operation : {&ack_by_hand, &nack_by_hand, &delay_by_hand,
+                                       &discard_by_hand, &extend_by_hand, &release_by_hand}) {
+        table.add(*operation, {in_hand}, producers, false, true);
+        table.add(*operation, {in_hand}, {shared}, true, true);
+    }
+    table.with(retried);
+    table.add(sweep_leases, {everything("everything")}, consumers, false, true);
+    table.with(dropped);
+    table.add(sweep_leases, {everything("everything")}, consumers, false, true);
+    table.with(buried);
+    RingState full_there = everything("dead_full");
+    full_there.dead_full = true;
+    table.add(sweep_leases, {everything("everything"), full_there}, any, false, true);
+    table.add(sweep_leases, {everything("everything"), full_there}, consumers, true, true);
+    RingState dead = middle();
+    dead.name = "dead";
+    dead.dead = true;
+    RingState no_room = full();
+    no_room.name = "dead_full_here";
+    no_room.dead = true;
+    table.add(redrive_dead, {dead, no_room}, consumers, false, true);
+    table.add(redrive_dead, {dead}, consumers, true, true);
+    table.with({});
+}
+
 }  // namespace
 
 const std::vector<Scenario>& scenarios() {
@@ -192,6 +277,8 @@ const std::vector<Scenario>& scenarios() {
         add_receives(table);
         add_attaches(table);
         add_supervisor(table);
+        add_failures(table);
+        add_waiting(table);
         return table.take();
     }();
     return all;

@@ -25,10 +25,12 @@ struct Made {
 };
 
 // Segments are made once a shape and brought back to their first bytes for each world.
-shm::Segment& fresh_segment(const Setting& setting) {
-    using Key = std::tuple<std::uint32_t, shm::Overflow, bool>;
+shm::Segment& fresh_segment(const Setting& setting, bool for_dead = false) {
+    using Key =
+        std::tuple<std::uint32_t, shm::Overflow, bool, Nanoseconds, std::uint32_t, bool, bool>;
     static std::map<Key, Made> made;
-    Made& entry = made[{setting.flags, setting.overflow, setting.large}];
+    Made& entry = made[{setting.flags, setting.overflow, setting.large, setting.retry_delay,
+                        setting.max_deliveries, setting.dead_letters, for_dead}];
     if (entry.segment == nullptr) {
         shm::Shape shape{};
         shape.capacity = ring_capacity;
@@ -38,8 +40,16 @@ shm::Segment& fresh_segment(const Setting& setting) {
         shape.participants = participants_most;
         shape.overflow = static_cast<std::uint32_t>(setting.overflow);
         shape.flags = setting.flags;
+        shm::Policy policy{};
+        if (!for_dead) {
+            policy.retry_first_ns = static_cast<std::uint64_t>(setting.retry_delay);
+            policy.retry_max_ns = policy.retry_first_ns;
+            policy.max_deliveries = setting.max_deliveries;
+            if (setting.dead_letters) std::strcpy(policy.dead_letter, "dead");
+        }
+        const std::uint8_t identity[16] = {static_cast<std::uint8_t>(for_dead ? 6 : 5)};
         shm::AttachFailure failure;
-        entry.segment = shm::Segment::create(shm::with_defaults(shape), {5}, failure);
+        entry.segment = shm::Segment::create(shm::with_defaults(shape), identity, failure, policy);
         if (entry.segment == nullptr || !entry.segment->create_pool(failure)) {
             throw std::runtime_error("no segment: " + failure.detail);
         }
@@ -56,14 +66,21 @@ shm::Segment& fresh_segment(const Setting& setting) {
 
 }  // namespace
 
+shm::Segment& fresh_dead_segment(const Setting& setting) {
+    Setting dead = setting;
+    dead.flags &= ~std::uint32_t{shm::exclusive_producer};
+    dead.overflow = shm::Overflow::block;
+    return fresh_segment(dead, true);
+}
+
 // ---- Memory ------------------------------------------------------------------------------------
 
-Memory::Memory(shm::Segment& segment, Report& reports, int report_count) {
-    parts_.push_back(
-        {segment.ring_base(), std::vector<std::byte>(segment.geometry().segment_bytes)});
-    if (segment.pool_base() != nullptr) {
-        parts_.push_back(
-            {segment.pool_base(), std::vector<std::byte>(segment.geometry().pool_bytes)});
+Memory::Memory(const std::vector<shm::Segment*>& segments, Report& reports, int report_count) {
+    for (const shm::Segment* segment : segments) {
+        const shm::Geometry& geometry = segment->geometry();
+        parts_.push_back({segment->ring_base(), std::vector<std::byte>(geometry.segment_bytes)});
+        if (segment->pool_base() == nullptr) continue;
+        parts_.push_back({segment->pool_base(), std::vector<std::byte>(geometry.pool_bytes)});
     }
     parts_.push_back(
         {reinterpret_cast<std::byte*>(&reports),
@@ -113,25 +130,31 @@ World::World(const Setting& setting)
     view_.header->in_flight_cap.store(in_flight_any);
     const bool drops = setting_.overflow == shm::Overflow::drop_oldest;
     if (drops || setting_.purges) ledger_.allow_untold_deliveries();
+    if (setting_.dead_letters) prepare_dead();
     prepare_ring();
     prepare_subject();
     subject_.held.reserve(2 * ring_capacity);
+    if (setting_.leases_run_out) let_leases_run_out();
     if (setting_.ring.sleepers) others_fall_asleep();
     if (!ledger_.broken().empty()) throw std::runtime_error("prepare: " + ledger_.broken());
 }
 
-Party World::admit(shm::Role role) {
+Party World::admit(shm::Role role, bool among_dead) {
+    shm::Supervise& supervise = among_dead ? *dead_->supervise : *supervise_;
+    const shm::QueueView& view = among_dead ? dead_->view : view_;
+    const std::uint32_t flags = view.geometry->shape.flags;
     Party party;
+    party.among_dead = among_dead;
     party.role = role;
     const bool sends = role == shm::Role::producer;
     const bool exclusive =
-        (setting_.flags & (sends ? shm::exclusive_producer : shm::exclusive_consumer)) != 0;
-    party.number = supervise_->admit(role, exclusive, {1, 1}, now_);
+        (flags & (sends ? shm::exclusive_producer : shm::exclusive_consumer)) != 0;
+    party.number = supervise.admit(role, exclusive, {1, 1}, now_);
     if (party.number == 0) ledger_.breach("no number is free");
     if (sends) {
-        party.sender.emplace(view_, party.number, false);
+        party.sender.emplace(view, party.number, false);
     } else {
-        party.receiver.emplace(view_, party.number, in_flight_any, false);
+        party.receiver.emplace(view, party.number, in_flight_any, false);
     }
     return party;
 }
@@ -148,6 +171,7 @@ void World::prepare_ring() {
     return_some(ring.returned);
     if (ring.leases_seen) supervise_->sweep(now_);
     if (ring.rejected) reject_one();
+    if (ring.delayed) delay_some();
     if (ring.lost_cell) {
         for (std::uint64_t index = 0; index < ring_capacity; ++index) {
             view_.map.replace(index, view_.map.cell(index),
@@ -231,6 +255,28 @@ void World::reject_one() {
     say(party, Verb::reject, held.id, false, false);
     const bool done = party.receiver->reject(held.delivery) == shm::HoldStatus::done;
     say(party, Verb::reject, held.id, true, done);
+}
+
+// One delayed that is due now, one that is not yet, and one of which the supervisor does not know.
+void World::delay_some() {
+    Party& party = any_receiver();
+    const auto delay = [&](Nanoseconds time) {
+        send(any_sender(), one_large());
+        if (!receive(party)) return ledger_.breach("nothing to delay");
+        Held held = party.held.back();
+        party.held.pop_back();
+        const Nanoseconds due = now_ + time;
+        say(party, Verb::nack, held.id, false, false);
+        const bool done = party.receiver->nack(held.delivery, static_cast<std::uint64_t>(due)) ==
+                          shm::HoldStatus::done;
+        ledger_.tell(party.name(),
+                     {Verb::nack, true, done, held.id, static_cast<std::uint64_t>(due), 0});
+    };
+    delay(nanoseconds_per_second);
+    delay(3 * nanoseconds_per_second);
+    supervise_->sweep(now_);
+    now_ += nanoseconds_per_second;
+    delay(nanoseconds_per_second);
 }
 
 // As `send` does, up to but not including the publish; and one message behind it.

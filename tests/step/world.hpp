@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "shm/audit.hpp"
 #include "shm/queue.hpp"
 #include "shm/segment.hpp"
 #include "shm/supervise.hpp"
@@ -38,12 +39,15 @@ struct RingState {
     bool lost_cell = false;        // a returned message's cell says nothing
     bool leases_seen = false;      // by the supervisor, so that they can run out
     bool sleepers = false;         // a consumer and a producer are registered as asleep
+    bool delayed = false;          // one that is due, one that is not yet, both seen; one not seen
+    bool dead = false;             // two lie in the dead-letter queue
+    bool dead_full = false;        // which has room for one more only
 };
 
 // The bytes that processes share, and a place to put them back from.
 class Memory {
   public:
-    Memory(shm::Segment& segment, Report& reports, int report_count);
+    Memory(const std::vector<shm::Segment*>& segments, Report& reports, int report_count);
     void save();
     void restore() const;
     bool changed() const;  // since save()
@@ -69,6 +73,11 @@ struct Party {
     std::vector<Held> held;
     std::vector<MessageId> to_send;  // the subject's, announced beforehand
     bool there() const { return number != 0; }
+    bool among_dead = false;  // takes part in the dead-letter queue
+    // As the ledger knows it.
+    std::uint16_t name() const {
+        return among_dead ? static_cast<std::uint16_t>(number | Ledger::among_dead) : number;
+    }
 };
 
 struct Setting {
@@ -81,7 +90,22 @@ struct Setting {
     bool subject_acked_behind = false;  // all but the first of them were acked already
     bool large = false;                 // messages need blocks
     bool purges = false;                // the operation drops messages
+    bool leases_run_out = false;        // just before it begins
+    Nanoseconds retry_delay = 0;        // of the queue
+    std::uint32_t max_deliveries = 0;   // of the queue
+    bool dead_letters = false;          // the queue has a dead-letter queue
 };
+
+// The queue for dead letters, with a producer and a consumer of its own.
+struct DeadQueue {
+    shm::Segment* segment = nullptr;
+    shm::QueueView view;
+    std::optional<shm::Supervise> supervise;
+    Party producer, consumer;
+};
+
+// The segment of the dead-letter queue, with its first bytes.
+shm::Segment& fresh_dead_segment(const Setting& setting);
 
 class World {
   public:
@@ -93,15 +117,20 @@ class World {
     // The subject is dead, or has detached: as the daemon does when it learns of it.
     void reclaim_subject(shm::Ending ending);
     void hang_up_subject();
-    void subject_dies() { subject_dead_ = true; }  // and nobody has noticed yet
+    void subject_dies();  // and nobody has noticed yet
     // The supervisor looks, so that leases can run out before its next look.
     void see_leases() { supervise_->sweep(now_); }
+    void let_leases_run_out();  // and nobody has looked yet
     void expire_leases();
     // A new daemon over the same memory. `take_over`: its predecessor died, and may have left
     // things half done; a subject that is dead is so still.
     void change_supervisor(bool take_over);
     // What a supervisor under test has done to completion: the subject's number is free.
     void subject_was_reclaimed();
+    // What has failed too often goes to the dead-letter queue, as far as that has room.
+    void bury();
+    // All that lies there comes back.
+    void redrive();
     // Everybody but the subject goes round the ring. A breach if they cannot.
     void others_go_on(bool subject_is_stopped);
     // The other consumer and the other producer look once more, find nothing, and sleep.
@@ -119,6 +148,9 @@ class World {
 
     // ---- State ----
     shm::Segment& segment() { return *segment_; }
+    std::vector<shm::Segment*> segments() const;
+    // The messages in that state, by slot.
+    std::vector<Held> messages(shm::SlotState state, bool among_dead = false) const;
     shm::QueueView& view() { return view_; }
     shm::Supervise& supervise() { return *supervise_; }
     Party& subject() { return subject_; }
@@ -134,7 +166,7 @@ class World {
     }
 
   private:
-    Party admit(shm::Role role);
+    Party admit(shm::Role role, bool among_dead = false);
     void prepare();
     void prepare_subject();
     bool send(Party& party, bool large);
@@ -146,6 +178,19 @@ class World {
     bool one_large();
     void come_and_go(std::uint32_t count);
     void prepare_ring();
+    void prepare_dead();
+    void delay_some();
+    // What the subject holds when it dies, and whom that must blame.
+    struct InHand {
+        std::uint64_t sequence;
+        shm::Attempts before;
+        bool counted;  // its delivery was counted already
+    };
+    void note_what_it_holds();
+    void check_blame();
+    void settle_moves();
+    void check_history(const Party& party, const Held& held);
+    bool settle_books();
     void hold_ahead(std::uint32_t count);
     void return_some(std::uint32_t count);
     void reject_one();
@@ -157,12 +202,14 @@ class World {
     Party& any_sender() { return producer_.there() ? producer_ : subject_; }
     Party& any_receiver() { return consumer_.there() ? consumer_ : subject_; }
     void drain(Party& consumer);
+    shm::StateCounts states_of(const Party& party) const;
     std::uint64_t room() const;
     void fill_ring(Party& producer);
     void fill_up();
     void go_round(Party& producer, Party& consumer);
     void check_counters(bool exact);
-    void check_empty();
+    void check_empty(const shm::Segment& segment, const shm::QueueView& view);
+    void check_moves();
     void say(Party& party, Verb verb, MessageId id, bool returned, bool done);
 
     Setting setting_;
@@ -173,6 +220,10 @@ class World {
     Party subject_, producer_, consumer_, holder_, stopped_;
     std::optional<std::uint64_t> stopped_claim_;
     MessageId stopped_message_ = 0;
+    std::optional<DeadQueue> dead_;
+    std::optional<std::vector<InHand>> in_hand_;  // until anybody else goes on
+    std::optional<std::uint64_t> said_in_hand_;
+    bool died_receiving_ = false;
     std::optional<shm::WaitTicket> items_ticket_, space_ticket_;
     std::uint32_t heard_ = 0;
     bool subject_gone_ = false;

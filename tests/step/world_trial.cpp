@@ -13,11 +13,11 @@ constexpr std::uint32_t messages_most = 1000;  // that one look at the queue can
 // ---- Calls -------------------------------------------------------------------------------------
 
 void World::say(Party& party, Verb verb, MessageId id, bool returned, bool done) {
-    ledger_.tell(party.number, {verb, returned, done, id, 0, 0});
+    ledger_.tell(party.name(), {verb, returned, done, id, 0, 0});
 }
 
 bool World::send(Party& party, bool large) {
-    const MessageId id = ledger_.announce(party.number);
+    const MessageId id = ledger_.announce(party.name());
     std::byte payload[large_bytes];
     const std::size_t length = large ? large_bytes : small_bytes;
     Ledger::write_payload(id, payload, length);
@@ -26,7 +26,7 @@ bool World::send(Party& party, bool large) {
     if (large) {
         const shm::BlockHandle block = party.sender->allocate(length);
         if (block.valid()) {
-            Ledger::write_payload(id, view_.pool.data(block), length);
+            Ledger::write_payload(id, party.sender->view().pool.data(block), length);
             status = party.sender->try_send_block(block, length, 1);
             if (status != shm::SendStatus::sent) party.sender->release(block);
         }
@@ -43,8 +43,10 @@ bool World::receive(Party& party) {
         return false;
     }
     held.id = ledger_.read_payload(held.delivery.data, held.delivery.length);
-    ledger_.tell(party.number, {Verb::receive, true, true, held.id, held.delivery.lease.sequence,
+    ledger_.tell(party.name(), {Verb::receive, true, true, held.id, held.delivery.lease.sequence,
                                 held.delivery.deliveries});
+    if (now_ < ledger_.due(held.id)) ledger_.breach("a message was delivered before it was due");
+    if (dead_) check_history(party, held);
     party.held.push_back(held);
     return true;
 }
@@ -74,8 +76,14 @@ void World::ack_all(Party& party) {
 
 void World::reclaim_subject(shm::Ending ending) {
     if (!subject_.there() || subject_gone_) return;
+    const bool died = ending == shm::Ending::died;
+    if (died) note_what_it_holds();
     supervise_->reclaim(subject_.number, ending);
-    if (ending == shm::Ending::died) supervise_->sweep(now_);
+    if (died) {
+        check_blame();
+        supervise_->sweep(now_);
+        bury();
+    }
     replace_subject();
 }
 
@@ -86,13 +94,18 @@ void World::subject_was_reclaimed() {
 // Numbers that nobody knows were given out by the predecessor, to whom it could not tell them.
 void World::change_supervisor(bool take_over) {
     supervise_.emplace(*segment_);
+    if (dead_) dead_->supervise.emplace(*dead_->segment);
     if (!take_over) return;
+    settle_moves();
     if (subject_dead_ && !subject_gone_) {
         supervise_->reclaim(subject_.number, shm::Ending::died);
         replace_subject();
     }
     reclaim_strangers();
     supervise_->sweep(now_);
+    if (dead_) dead_->supervise->sweep(now_);
+    check_blame();
+    bury();
 }
 
 void World::reclaim_strangers() {
@@ -114,14 +127,22 @@ void World::replace_subject() {
 }
 
 void World::hang_up_subject() {
+    note_what_it_holds();
     supervise_->hang_up(subject_.number);
+    // What an exclusive consumer has read stays with it.
+    if (setting_.flags & shm::exclusive_consumer) in_hand_.reset();
+    check_blame();
 }
 
 // A lease counts from when it was first seen.
 void World::expire_leases() {
     supervise_->sweep(now_);
-    now_ += static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns) + 1;
+    let_leases_run_out();
     supervise_->sweep(now_);
+}
+
+void World::let_leases_run_out() {
+    now_ += static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns) + 1;
 }
 
 // ---- The others --------------------------------------------------------------------------------
@@ -136,7 +157,7 @@ void World::drain(Party& party) {
         ack(party, party.held.size() - 1);
         if (count == messages_most) return ledger_.breach("receiving never ends");
     }
-    const shm::StateCounts states = shm::count_states(*segment_);
+    const shm::StateCounts states = states_of(party);
     if (states.ready + states.returned != 0) {
         ledger_.breach("a consumer finds nothing, though " + std::to_string(states.ready) +
                        " are ready and " + std::to_string(states.returned) + " returned");
@@ -192,6 +213,7 @@ void World::go_round(Party& producer, Party& consumer) {
 // A message that a stopped process has returned and not announced is found by a thorough look, as
 // sleepers make now and then; any other by the first.
 void World::others_go_on(bool subject_is_stopped) {
+    in_hand_.reset();
     thorough_ = subject_is_stopped;
     wake_others(subject_is_stopped);
     if (producer_.there() && consumer_.there()) {
@@ -201,8 +223,11 @@ void World::others_go_on(bool subject_is_stopped) {
     } else if (consumer_.there()) {
         drain(consumer_);
     }
-    for (const std::string& violation : shm::audit(*segment_, false))
-        ledger_.breach("audit: " + violation);
+    if (dead_) go_round(dead_->producer, dead_->consumer);
+    for (const shm::Segment* segment : segments()) {
+        for (const std::string& violation : shm::audit(*segment, false))
+            ledger_.breach("audit: " + violation);
+    }
 }
 
 void World::feed_subject() {
@@ -273,8 +298,7 @@ void World::finish(bool counters_exact) {
     if (!consumer_.there()) consumer_ = admit(shm::Role::consumer);
     for (Party* party : {&consumer_, &holder_})
         ack_all(*party);
-    supervise_->sweep(now_);
-    drain(consumer_);
+    if (!settle_books()) return;
     for (const auto* point : {&view_.header->items, &view_.header->space}) {
         if (shm::anybody_waits(*point)) ledger_.breach("somebody is counted as asleep at the end");
     }
@@ -282,27 +306,30 @@ void World::finish(bool counters_exact) {
         if (party->there()) supervise_->reclaim(party->number, shm::Ending::detached);
     }
     reclaim_strangers();
-    check_empty();
+    check_empty(*segment_, view_);
+    if (dead_) check_moves();
     check_counters(counters_exact);
-    ledger_.close(purged_ || setting_.purges || setting_.overflow == shm::Overflow::drop_oldest);
+    const bool drops_failed = setting_.max_deliveries != 0 && !setting_.dead_letters;
+    ledger_.close(purged_ || setting_.purges || drops_failed ||
+                  setting_.overflow == shm::Overflow::drop_oldest);
     if (supervise_->damaged()) ledger_.breach("the supervisor calls the queue damaged");
 }
 
-void World::check_empty() {
-    for (const std::string& violation : shm::audit(*segment_, true))
+void World::check_empty(const shm::Segment& segment, const shm::QueueView& view) {
+    for (const std::string& violation : shm::audit(segment, true))
         ledger_.breach("audit: " + violation);
     for (std::uint64_t index = 0; index < ring_capacity; ++index) {
-        if (view_.ring.word_at(index).state() != shm::SlotState::free) {
+        if (view.ring.word_at(index).state() != shm::SlotState::free) {
             ledger_.breach("slot " + std::to_string(index) + " is not free at the end");
         }
     }
-    for (std::uint64_t block = 0; block < view_.pool.count(); ++block) {
-        if (view_.pool.word(block).state() != shm::BlockState::free) {
+    for (std::uint64_t block = 0; block < view.pool.count(); ++block) {
+        if (view.pool.word(block).state() != shm::BlockState::free) {
             ledger_.breach("block " + std::to_string(block) + " is not free at the end");
         }
     }
-    for (std::uint32_t number = 1; number < segment_->geometry().shape.participants; ++number) {
-        if (view_.participants[number].state.load() !=
+    for (std::uint32_t number = 1; number < segment.geometry().shape.participants; ++number) {
+        if (view.participants[number].state.load() !=
             static_cast<std::uint32_t>(shm::ParticipantState::vacant)) {
             ledger_.breach("participant " + std::to_string(number) + " is not free at the end");
         }
@@ -310,7 +337,12 @@ void World::check_empty() {
 }
 
 void World::check_counters(bool exact) {
-    const shm::TotalCounts totals = shm::count_totals(*segment_);
+    shm::TotalCounts totals = shm::count_totals(*segment_);
+    if (dead_) {  // nothing but sends and ends happens there
+        const shm::TotalCounts there = shm::count_totals(*dead_->segment);
+        totals.sent += there.sent;
+        totals.acked += there.acked;
+    }
     const Ledger::Counts told = ledger_.counts();
     const auto check = [&](const char* what, std::uint64_t counted, std::uint64_t least,
                            std::uint64_t most) {
@@ -322,7 +354,8 @@ void World::check_counters(bool exact) {
     check("sent", totals.sent, told.sent, told.sent + told.maybe_sent);
     check("acked", totals.acked, told.acked, told.acked + told.maybe_acked);
     check("dropped and purged",
-          totals.dropped_oldest + totals.dropped_rejected + totals.dropped_damaged + totals.purged,
+          totals.dropped_oldest + totals.dropped_rejected + totals.dropped_failed +
+              totals.dropped_damaged + totals.purged,
           told.vanished, told.vanished + told.maybe_vanished);
     if (!exact) return;
     check("nacked", totals.nacked, told.nacked, told.nacked + told.maybe_nacked);
