@@ -86,7 +86,7 @@ void Ledger::told_receive(std::uint16_t consumer, Message& message, const Entry&
                             : message.dropped ? "was delivered after it had been dropped"
                                               : "was delivered after its reject had returned");
     }
-    check_place(consumer, message, entry);
+    check_place(consumer, message, entry, begun);
     const std::uint64_t bit = std::uint64_t{1} << (entry.deliveries & 63);
     if ((message.deliveries & bit) != 0) {
         breach_of(entry.id, entry.deliveries == 1
@@ -123,14 +123,16 @@ void Ledger::told_receive(std::uint16_t consumer, Message& message, const Entry&
 
 // Under one sequence, as long as it is in one queue; and it goes from there to the dead letters,
 // but not back by itself.
-void Ledger::check_place(std::uint16_t consumer, const Message& message, const Entry& entry) {
+void Ledger::check_place(std::uint16_t consumer, const Message& message, const Entry& entry,
+                         std::uint64_t begun) {
     const bool here = (consumer & among_dead) == 0;
     const bool was_here = (message.producer & among_dead) == 0 && !message.dead;
     if (message.redriven || !message.published) return;
     if (here == was_here && message.position != entry.sequence) {
         breach_of(entry.id, "was delivered under two sequences");
     }
-    if (here && !was_here) breach_of(entry.id, "came back from the dead letters");
+    if (here && !was_here && message.delivered_at < begun)
+        breach_of(entry.id, "came back from the dead letters");
 }
 
 void Ledger::told_end(Message& message, const Entry& entry) {

@@ -91,7 +91,8 @@ class Ledger {
 
     void told_send(Message& message, const Entry& entry);
     void told_receive(std::uint16_t consumer, Message& message, const Entry& entry);
-    void check_place(std::uint16_t consumer, const Message& message, const Entry& entry);
+    void check_place(std::uint16_t consumer, const Message& message, const Entry& entry,
+                     std::uint64_t begun);
     void told_end(Message& message, const Entry& entry);
     void check_order();
     void breach_of(MessageId id, const char* what) {
