@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <functional>
 #include <optional>
 #include <random>
 #include <set>
@@ -31,6 +33,7 @@ using namespace std::chrono_literals;
 // Of the instants, where not all are asked for.
 constexpr std::uint64_t quick_clients = 12;
 constexpr std::uint64_t quick_daemons = 6;
+constexpr std::uint64_t kills_of_one_keeper = 6;
 constexpr auto patience = 20s;
 
 // What the client has said so far; shared with the harness.
@@ -84,10 +87,64 @@ int be_a_client(const std::string& socket) {
     return 0;
 }
 
+// Asks until it is so. 0: it is.
+int make_the_queue(const std::string& socket) {
+    return eventually([&] {
+        auto client = Client::connect(options_for(socket));
+        QueueOptions options;
+        options.capacity = 64;
+        return client && client->declare(queue_name, options);
+    })
+               ? 0
+               : 1;
+}
+
+int remove_the_queue(const std::string& socket) {
+    return eventually([&] {
+        auto client = Client::connect(options_for(socket));
+        if (!client) return false;
+        const auto removed = client->remove(queue_name, true);
+        return removed || removed.condition() == Condition::queue_not_found;
+    })
+               ? 0
+               : 1;
+}
+
+int reject_a_message(const std::string& socket) {
+    auto client = Client::connect(options_for(socket));
+    if (!client) return 1;
+    auto producer = client->producer(queue_name);
+    if (!producer || !producer->send(its_message)) return 2;
+    auto consumer = client->consumer(queue_name);
+    if (!consumer) return 3;
+    auto message = consumer->receive();
+    if (!message || message->text() != its_message) return 4;
+    if (!message->reject()) return 5;
+    return 0;
+}
+
+// How many shared memories that process has open.
+std::size_t memories_of(pid_t process) {
+    std::size_t found = 0;
+    std::error_code failed;
+    const std::filesystem::path descriptors = "/proc/" + std::to_string(process) + "/fd";
+    for (const auto& entry : std::filesystem::directory_iterator(descriptors, failed)) {
+        const auto target = std::filesystem::read_symlink(entry.path(), failed).string();
+        found += target.starts_with("/memfd:") ? 1u : 0u;
+    }
+    return found;
+}
+
 class DaemonStepTest : public testing::Test {
   protected:
-    void SetUp() override {
-        auto made = Client::connect(options_for(daemon_.socket()));
+    void SetUp() override { renew_daemon(); }
+
+    // A keeper whose daemon dies again and again waits longer each time: it is replaced in time.
+    void renew_daemon() {
+        client_.reset();
+        daemon_.reset();
+        daemon_.emplace();
+        auto made = Client::connect(options_for(daemon_->socket()));
         ASSERT_TRUE(made) << made.error().message();
         client_.emplace(std::move(made).value());
     }
@@ -154,7 +211,7 @@ class DaemonStepTest : public testing::Test {
         return true;
     }
     std::uint64_t count_instants() {
-        SystemCalls process([this] { return be_a_client(daemon_.socket()); });
+        SystemCalls process([this] { return be_a_client(daemon_->socket()); });
         std::uint64_t instants = 0;
         while (process.next())
             ++instants;
@@ -181,16 +238,17 @@ class DaemonStepTest : public testing::Test {
                "; this one alone: SHMQ_STEP_INSTANT=" + std::to_string(instant);
     }
 
-    // Kills the daemon at that instant of its work for a client, who must not notice. Returns how
-    // many instants there were: fewer, where it was not killed.
-    std::uint64_t kill_daemon_at(std::uint64_t instant) {
+    using Body = int (*)(const std::string& socket);
+    // Kills the daemon at that instant of its work for a client, whose `body` must end well.
+    // Returns how many instants there were: fewer, where it was not killed.
+    std::uint64_t kill_daemon_at(std::uint64_t instant, Body body = be_a_client) {
         told() = {};
         const auto status = client_->status();
         EXPECT_TRUE(status);
         if (!status) return 0;
         SystemCalls daemon(static_cast<pid_t>(status->pid));
         const pid_t child = ::fork();
-        if (child == 0) ::_exit(be_a_client(daemon_.socket()));
+        if (child == 0) ::_exit(body(daemon_->socket()));
         int end = 0;
         bool ended = false;
         const auto still_there = [&] {
@@ -211,7 +269,7 @@ class DaemonStepTest : public testing::Test {
         return reached;
     }
 
-    support::PrivateDaemon daemon_;
+    std::optional<support::PrivateDaemon> daemon_;
     std::optional<Client> client_;
 };
 
@@ -223,7 +281,7 @@ TEST_P(ClientStepTest, KilledFromConnectToDetach) {
     const auto chosen = choose(instants, quick_clients);
     for (const std::uint64_t instant : chosen) {
         told() = {};
-        SystemCalls process([this] { return be_a_client(daemon_.socket()); });
+        SystemCalls process([this] { return be_a_client(daemon_->socket()); });
         go_to(process, instant);
         process.kill();
         check(at(instant));
@@ -241,7 +299,7 @@ TEST_P(ClientStepTest, StoppedFromConnectToDetach) {
     for (const std::uint64_t instant : chosen) {
         SCOPED_TRACE(at(instant));
         told() = {};
-        SystemCalls process([this] { return be_a_client(daemon_.socket()); });
+        SystemCalls process([this] { return be_a_client(daemon_->socket()); });
         go_to(process, instant);
         // Others come and go meanwhile; a role that it holds alone is its own. What they take may
         // be the message it has just sent.
@@ -279,12 +337,141 @@ TEST_F(DaemonStepTest, DaemonKilledWhileItServesAClient) {
     check("undisturbed");
     std::uint64_t kills = 0;
     for (const std::uint64_t instant : choose(instants, quick_daemons)) {
+        if (kills != 0 && kills % kills_of_one_keeper == 0) {
+            renew_daemon();
+            make_queue(false);
+        }
         kills += kill_daemon_at(instant) == instant ? 1u : 0u;
         check(at(instant));
         if (HasFailure()) break;
     }
     std::printf("%llu instants, %llu daemons killed\n", static_cast<unsigned long long>(instants),
                 static_cast<unsigned long long>(kills));
+}
+
+class ManagementStepTest : public DaemonStepTest {
+  protected:
+    // Kills the daemon at each instant (or some) of what it does for `body`; `prepare` before,
+    // `check` after each. Keeper and daemon have as many memories open at the end as before.
+    void kill_everywhere(Body body, const std::function<void()>& prepare,
+                         const std::function<void()>& check) {
+        prepare();
+        const std::uint64_t instants = kill_daemon_at(UINT64_MAX, body);
+        check();
+        std::uint64_t kills = 0;
+        for (const std::uint64_t instant : choose(instants, quick_daemons)) {
+            SCOPED_TRACE(at(instant));
+            if (kills != 0 && kills % kills_of_one_keeper == 0) renew_daemon();
+            const Memories before = memories();
+            prepare();
+            kills += kill_daemon_at(instant, body) == instant ? 1u : 0u;
+            check();
+            Memories after{};
+            EXPECT_TRUE(eventually([&] { return (after = memories()) == before; }))
+                << after.keeper << " memories in the keeper and " << after.daemon
+                << " in the daemon; were " << before.keeper << " and " << before.daemon;
+            if (HasFailure()) break;
+        }
+        std::printf("%llu instants, %llu daemons killed\n",
+                    static_cast<unsigned long long>(instants),
+                    static_cast<unsigned long long>(kills));
+    }
+
+    std::size_t queues_named(const std::string& name) {
+        std::size_t found = 0;
+        EXPECT_TRUE(eventually([&] {
+            const auto listed = client_->list();
+            if (!listed) return false;
+            found = 0;
+            for (const QueueInfo& info : *listed)
+                found += info.name == name ? 1u : 0u;
+            return true;
+        }));
+        return found;
+    }
+    void remove(const std::string& name) {
+        EXPECT_TRUE(eventually([&] {
+            const auto removed = client_->remove(name, true);
+            return removed || removed.condition() == Condition::queue_not_found;
+        })) << name;
+    }
+
+  private:
+    struct Memories {
+        std::size_t keeper, daemon;
+        bool operator==(const Memories&) const = default;
+    };
+    Memories memories() {
+        Memories found{memories_of(daemon_->keeper_pid()), 0};
+        const auto status = client_->status();
+        if (status) found.daemon = memories_of(static_cast<pid_t>(status->pid));
+        return found;
+    }
+};
+
+// Whoever does not know whether it made the queue asks again, and there is one.
+TEST_F(ManagementStepTest, DaemonKilledWhileItMakesAQueue) {
+    kill_everywhere(
+        make_the_queue, [] {},
+        [&] {
+            EXPECT_EQ(queues_named(queue_name), 1u);
+            told() = {};
+            expect_no_participant_left();
+            expect_books(told());
+            remove(queue_name);
+            EXPECT_EQ(queues_named(queue_name), 0u);
+        });
+}
+
+TEST_F(ManagementStepTest, DaemonKilledWhileItRemovesAQueue) {
+    kill_everywhere(
+        remove_the_queue,
+        [&] {
+            make_queue(false);
+            auto producer = client_->producer(queue_name);
+            ASSERT_TRUE(producer && producer->send("goes with it"));
+        },
+        [&] {
+            EXPECT_EQ(queues_named(queue_name), 0u);
+            make_queue(false);  // another of that name has nothing of it
+            told() = {};
+            expect_books(told());
+            remove(queue_name);
+        });
+}
+
+// The dead-letter queue is made when the first letter comes, by whichever daemon that is.
+TEST_F(ManagementStepTest, DaemonKilledWhileItMovesARejectedMessage) {
+    const std::string dead_name = std::string(queue_name) + ".dlq";
+    kill_everywhere(
+        reject_a_message, [&] { make_queue(false); },
+        [&] {
+            expect_no_participant_left();
+            EXPECT_TRUE(eventually([&] {
+                const auto dead = client_->describe(dead_name);
+                return dead && dead->ready + dead->returned == 1;
+            })) << "it is not among the dead letters";
+            const auto left = client_->describe(queue_name);
+            EXPECT_TRUE(left && left->ready + left->leased + left->returned == 0);
+            EXPECT_TRUE(left && left->dead_lettered == 1);
+            {
+                auto consumer = client_->consumer(dead_name);
+                ASSERT_TRUE(consumer) << consumer.error().message();
+                auto message = consumer->try_receive();
+                ASSERT_TRUE(message && message->has_value());
+                EXPECT_EQ((*message)->text(), its_message);
+                EXPECT_TRUE((*message)->redelivered());
+                const auto history = (*message)->history();
+                ASSERT_TRUE(history);
+                EXPECT_EQ(history->reason, "rejected");
+                EXPECT_EQ(history->source, queue_name);
+                EXPECT_TRUE((*message)->ack());
+                auto another = consumer->try_receive();
+                EXPECT_TRUE(another && !another->has_value()) << "it came twice";
+            }
+            remove(queue_name);
+            remove(dead_name);
+        });
 }
 
 }  // namespace
