@@ -18,9 +18,10 @@ set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug or Release" FORCE)
 endif()
-# No -DNDEBUG: the assertions are part of the product.
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g")
-set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
+# No -DNDEBUG: the assertions are part of the product. -g1: lines for backtraces; all of -g is a third
+# of the time of a build.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g1")
 set(CMAKE_CXX_FLAGS_DEBUG "-Og -g")
 set(CMAKE_C_FLAGS_DEBUG "-Og -g")
 
@@ -41,6 +42,7 @@ target_compile_options(
             $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overread>
             $<$<BOOL:${SHMQ_WERROR}>:-Werror>)
 
+option(SHMQ_TEST_ALL "Build what `./dev test --all` runs" OFF)
 if(SHMQ_SANITIZE)
   add_compile_options(-fsanitize=${SHMQ_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all)
@@ -55,15 +57,38 @@ endif()
 
 find_program(SHMQ_CCACHE ccache)
 if(SHMQ_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  # The two sloppiness settings are what ccache asks for before it works with precompiled headers.
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
-                                  ${SHMQ_CCACHE})
-  set(CMAKE_C_COMPILER_LAUNCHER ${SHMQ_CCACHE})
+  # The two sloppiness settings are what ccache asks for before it works with precompiled headers;
+  # the others let several clones share what they compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+      CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=true ${SHMQ_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
 
 # shmq_precompile(target header...): headers too heavy to parse once a file.
 function(shmq_precompile target)
   target_precompile_headers(${target} PRIVATE ${ARGN})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -fpch-preprocess)
+  endif()
+endfunction()
+
+# shmq_sanitize_addresses_alone(target): checks for undefined behaviour double the time of a build, most
+# of it in JSON's templates. They look at what shares memory, libshmq; `./dev test --all` has them everywhere.
+function(shmq_sanitize_addresses_alone target)
+  if(SHMQ_SANITIZE MATCHES "address" AND NOT SHMQ_TEST_ALL)
+    target_compile_options(${target} PRIVATE -fno-sanitize=undefined)
+  endif()
+endfunction()
+
+# shmq_reuse_precompiled(target first header...): the same for targets with the same flags, compiled
+# once; `first` is the one that compiles them.
+function(shmq_reuse_precompiled target first)
+  if(target STREQUAL first OR NOT TARGET ${first})
+    shmq_precompile(${target} ${ARGN})
+    return()
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${first})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(${target} PRIVATE -fpch-preprocess)
   endif()

@@ -104,6 +104,8 @@ TEST_F(Survival, a_daemon_killed_again_and_again_costs_a_stream_nothing) {
     }
     EXPECT_TRUE(stream.goes_on());
     EXPECT_TRUE(comes_to([](const auto& q) { return q.producers == 1 && q.consumers == 1; }));
+    // Whoever ends before its session is back cannot detach, and counts as dead.
+    EXPECT_TRUE(eventually([&] { return value_or_throw(connect().status()).sessions == 3; }));
     stream.finish();
     EXPECT_TRUE(comes_to([](const auto& q) { return q.producers + q.consumers == 0; }));
     const auto info = value_or_throw(connect().describe("q"));
