@@ -190,6 +190,21 @@ breaks HANGUP_FREES_NUMBER       $m
 breaks RECLAIM_FORGETS_SLOT      $m
 breaks HAND_OUT_FIRST            $m
 
+m=moves.pml
+one_reject="-DPER=1 -DREJECTS=1"
+holds  "2 moved and redriven"    50000   $m -DOTHERS=0 -DREDRIVES=1 -DSUPKILLS=0
+holds  "supervisor dies"         50000   $m $one_reject
+holds  "supervisor dies, redriven" 20000 $m -DOTHERS=0 -DPER=1 -DREDRIVES=1
+holds  "supervisor dies twice, 2 moved" 100000 $m -DOTHERS=0 -DSKIPS=0 -DSUPKILLS=2
+holds  "supervisor and consumer die" 10000 $m -DOTHERS=0 $one_reject -DKILLS=1
+breaks SETTLE_LATER              $m -DOTHERS=0 $one_reject
+breaks ALWAYS_FINISH             $m -DOTHERS=0 $one_reject
+breaks ALWAYS_UNDO               $m -DOTHERS=0 $one_reject
+breaks COMMIT_FIRST              $m -DOTHERS=0 $one_reject
+breaks HOLD_BEFORE_NOTE          $m -DOTHERS=0 $one_reject
+breaks NOTE_BEFORE_MARK          $m -DOTHERS=0 $one_reject
+breaks RETURN_FIRST              $m -DOTHERS=0 $one_reject
+
 if [ "${SHMQ_TEST_ALL:-0}" = 1 ]; then
   m=slot_ring.pml
   breaks COUNT_WITHOUT_LAP       $m -DNP=1 -DPER=3 -DNC=2 -DEXPS=1 -DNACKS=1
@@ -206,6 +221,9 @@ if [ "${SHMQ_TEST_ALL:-0}" = 1 ]; then
   m=blocks.pml
   holds "2P1C, 2 slots, supervisor dies" 3100000 $m -DNP=2 -DNC=1 -DPER=2 -DKILLS=1 -DNSLOT=2 -DSUPKILLS=1
   holds "2P2C, 2 slots, 3 kills" 3500000 $m -DNP=2 -DNC=2 -DPER=1 -DKILLS=3 -DNSLOT=2 -DNACKS=1
+  m=moves.pml
+  holds "supervisor dies, 2 moved" 300000 $m -DOTHERS=0
+  holds "supervisor dies twice"  900000 $m $one_reject -DSUPKILLS=2
   m=wait.pml
   holds "2P2C, anybody killed"   900000 $m -DNP=2 -DPER=1 -DNC=2 -DKILLS=1
   holds "2P2C, stopped and killed" 900000 $m $stopped -DKILLS=1 -DVICTIMS=12
