@@ -55,6 +55,13 @@ constexpr std::size_t frame_max_bytes = std::size_t{1} << 20;
 constexpr std::size_t frame_descriptors_max = 8;
 constexpr Nanoseconds frame_time_max_ns = 10 * nanoseconds_per_second;  // a frame begun must end
 
+// Journal. A file holds a message of any size: one that does not fit gets a larger file.
+constexpr std::uint64_t journal_file_default_bytes = std::uint64_t{16} << 20;
+constexpr std::uint64_t journal_file_min_bytes = 16384;
+constexpr std::uint64_t journal_batch_max_bytes = std::uint64_t{4} << 20;
+constexpr std::uint64_t journal_pending_max_bytes = 4 * journal_batch_max_bytes;
+constexpr std::uint64_t journal_counts_max_bytes = 2048;
+
 // Per uid, unless the daemon is told otherwise.
 constexpr std::uint32_t queues_per_uid_max = 16384;
 constexpr std::uint32_t sessions_per_uid_max = 4096;

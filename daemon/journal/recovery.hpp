@@ -1,0 +1,100 @@
+// From the files of a directory to what the log holds: a decision table over files (`FileRole`) and
+// over records (`decide`), each row with a test. Changes nothing on disk.
+//
+// A torn tail ends quietly: of the last batch, which nobody was told is durable, a crash may have
+// left any part. Damage anywhere before it is reported and the rest still read. Which of the two it
+// is, later records tell: each says how much was synced when it was written.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "daemon/journal/disk.hpp"
+#include "daemon/journal/format.hpp"
+#include "daemon/journal/range_set.hpp"
+
+namespace shmq::journal {
+
+enum class FileRole {
+    log,         // part of the log
+    unused,      // zeros: made ahead, never came into use
+    superseded,  // came into use, but a later writer took the log over before its first record
+    damaged,     // its header cannot be read, so neither can its records
+    foreign,     // of another queue, or of another kind
+    duplicate,   // a copy: the LSNs it claims are in another file
+    newer,       // of a version that this program does not know
+};
+
+struct FileReport {
+    std::string name;
+    FileRole role = FileRole::log;
+    FileHeader header{};  // if the role is log, superseded, foreign or duplicate
+    std::uint64_t bytes = 0;
+    std::uint64_t written_end = 0;
+    std::uint64_t first_lsn = 0;
+    std::uint64_t last_lsn = 0;  // first_lsn - 1 if it holds no record
+    std::uint64_t messages = 0;
+    bool sealed = false;
+    bool damaged_inside = false;
+};
+
+struct Damage {
+    std::string file;
+    std::uint64_t offset = 0;
+    std::uint64_t bytes = 0;      // 0: whole records are missing, or bytes of which nobody knows
+    std::uint64_t first_lsn = 0;  // of what is missing; 0: unknown
+    std::uint64_t records = 0;    // 0: unknown
+    std::string what;             // a sentence for people
+};
+
+// A record of the last batch: valid, and in a durable log not proven to be synced.
+struct TailRecord {
+    std::size_t file = 0;  // index into Recovered::files
+    std::uint64_t offset = 0;
+    RecordHeader header{};
+};
+
+struct Recovered {
+    // All files of ours in the directory, those of the log first and in its order.
+    std::vector<FileReport> files;
+    std::vector<Damage> damage;
+    std::uint64_t floor = 1;          // no LSN before it is needed
+    std::uint64_t next_lsn = 1;       // that a successor's first record has, the tail counted
+    std::uint64_t proven = 0;         // the last LSN known to be safe, as its kind goes
+    std::uint64_t last_position = 0;  // of the messages from `last_memory`
+    bool any_position = false;
+    Identity last_memory{};
+    std::uint64_t last_epoch = 0;    // that a file in use has; 0: there is none
+    std::uint64_t epochs_taken = 0;  // that a file of any kind has: a new writer takes the next
+    std::uint64_t doubles = 0;       // messages dropped because their ingress position came before
+    RangeSet live;                   // LSNs of messages that are not settled
+    RangeSet front;                  // those of them that may have been delivered
+    std::vector<std::byte> counts;   // payload of the last counts record
+    // Of a durable log, what lies between `proven` and `next_lsn`. A successor writes it anew: a
+    // sync of a file whose writer saw an error may answer 0 though the disk holds old bytes.
+    std::vector<TailRecord> tail;
+    // Bytes that looked like the rest of a batch, or holes in it: a torn tail, quietly ended.
+    std::uint64_t torn_records = 0;
+};
+
+// Why a log cannot be opened at all.
+struct RecoveryError {
+    int os_error = 0;
+    std::string text;
+};
+
+// The state holds for good only when a successor's own file is in use: until then, writes that the
+// predecessors had under way may still land, and change what the next recovery finds. So nothing is
+// done in its name (ingress positions freed, messages offered) before Writer::taken_over().
+//
+// Reads every file whose name ends in `file_suffix`; blocks on the disk. `queue`: files of other
+// identities are foreign; null (tools): that of the first file counts.
+std::expected<Recovered, RecoveryError> recover(Disk& disk, const Identity* queue);
+
+constexpr const char* file_suffix = ".journal";
+// EPOCH-SERIAL.journal as they were when the file was made; a file used again keeps its name.
+std::string file_name(std::uint64_t epoch, std::uint64_t serial);
+
+}  // namespace shmq::journal

@@ -1,0 +1,55 @@
+#include "daemon/journal/scan_file.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace shmq::journal {
+namespace {
+
+constexpr std::uint64_t chunk_bytes = 256 * 1024;
+// What one unreadable place costs of its neighbourhood.
+constexpr std::uint64_t careful_bytes = 512;
+
+}  // namespace
+
+std::int64_t read_whole(Disk& disk, File& file, std::uint64_t offset, std::span<std::byte> into) {
+    std::size_t done = 0;
+    while (done < into.size()) {
+        const std::int64_t count = disk.read_now(file, offset + done, into.subspan(done));
+        if (count < 0) return count;
+        if (count == 0) break;
+        done += static_cast<std::size_t>(count);
+    }
+    return static_cast<std::int64_t>(done);
+}
+
+FileScan::FileScan(Disk& disk, File& file, const FileHeader& header, std::uint64_t bytes)
+    : disk_(disk), file_(file), bytes_(bytes), scanner_(header, bytes) {}
+
+Scanner::Step FileScan::next() {
+    for (;;) {
+        const Scanner::Step step = scanner_.next();
+        if (step != Scanner::Step::need) return step;
+        read_more();
+    }
+}
+
+void FileScan::read_more() {
+    const std::uint64_t offset = scanner_.wanted_offset();
+    const std::uint64_t most = bytes_ - offset;
+    chunk_.resize(std::min(most, std::max(chunk_bytes, scanner_.wanted_bytes())));
+    std::int64_t count = read_whole(disk_, file_, offset, chunk_);
+    if (count < 0) {
+        chunk_.resize(std::min(most, careful_bytes));
+        count = read_whole(disk_, file_, offset, chunk_);
+    }
+    if (count < 0) {
+        error_ = std::string("cannot be read: ") + std::strerror(static_cast<int>(-count));
+        count = 0;
+    }
+    // What is missing counts as zeros: no record, and the scan goes on behind it.
+    std::fill(chunk_.begin() + static_cast<std::ptrdiff_t>(count), chunk_.end(), std::byte{});
+    scanner_.provide(chunk_);
+}
+
+}  // namespace shmq::journal

@@ -1,0 +1,142 @@
+// The files of a log: where they come from, and where they go when nobody needs them.
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "daemon/journal/writer.hpp"
+
+namespace shmq::journal {
+
+void Writer::trim(std::uint64_t floor) {
+    floor_ = std::clamp(floor, floor_, next_lsn_);
+    advance();
+}
+
+std::uint64_t Writer::space_bytes() const {
+    std::uint64_t bytes = maker_.busy() || maker_.ready() ? maker_.bytes() : 0;
+    for (const auto& file : files_)
+        bytes += file->made.file != nullptr || file->inherited ? file->made.bytes : 0;
+    for (const MadeFile& spare : spares_)
+        bytes += spare.bytes;
+    return bytes;
+}
+
+std::size_t Writer::file_count() const {
+    std::size_t count = spares_.size() + (maker_.busy() || maker_.ready() ? 1U : 0U);
+    for (const auto& file : files_)
+        count += file->made.file != nullptr || file->inherited ? 1U : 0U;
+    return count;
+}
+
+void Writer::start_maker(std::uint64_t bytes, bool needed) {
+    maker_needed_ = needed;
+    maker_.start(file_name(epoch_, ++made_count_), bytes);
+}
+
+// Whether the file is there to be written to; if not, it is on its way, or the log has no room.
+bool Writer::attach_file(LogFile& file) {
+    if (file.made.file != nullptr) return true;
+    if (maker_.busy()) return false;
+    if (maker_.ready()) spares_.push_back(maker_.take());
+    const auto fits = std::find_if(spares_.begin(), spares_.end(), [&](const MadeFile& spare) {
+        return spare.bytes >= file.bytes;
+    });
+    if (fits != spares_.end()) {
+        file.made = std::move(*fits);
+        spares_.erase(fits);
+        maker_needed_ = spare_refused_ = false;
+        return true;
+    }
+    if (std::exchange(maker_needed_, false)) {
+        refuse(maker_.error(), "making", file_name(epoch_, made_count_));
+        return false;
+    }
+    while (!spares_.empty()) {  // too small for this one
+        disk_.remove(spares_.front().name);
+        spares_.pop_front();
+    }
+    if (space_bytes() + file.bytes > options_.space_max_bytes) {
+        lack_room(0, "a further file");
+        return false;
+    }
+    start_maker(file.bytes, true);
+    return false;
+}
+
+void Writer::tend_files() {
+    record_floor();
+    release_files();
+    make_spare();
+}
+
+// Says in the log what is not needed any more, where that lets go of a file: so that a file whose
+// removal a crash undid is known for what it is.
+void Writer::record_floor() {
+    if (!is_durable() || floor_told_ >= floor_ || files_.empty() || state_ != State::open) return;
+    const bool frees = files_.front()->finished && files_.front()->last_lsn < floor_ &&
+                       (floor_lsn_ == 0 || files_.front()->last_lsn >= floor_told_);
+    if (!frees || drained()) return;
+    if (append_counts(std::vector<std::byte>(counts_)) != 0) again_ = true;
+}
+
+// A spill log that holds nothing needs no file.
+bool Writer::drained() const {
+    return !is_durable() && batches_.empty() && !busy_ && floor_ > last_message_lsn_;
+}
+
+void Writer::release_files() {
+    if (!taken_over()) return;
+    const bool all = drained();
+    const bool told = floor_lsn_ != 0 && safe() >= floor_lsn_;
+    // A spill log need not say it: its removals are not undone as long as it counts.
+    const std::uint64_t floor = !is_durable() ? floor_ : told ? floor_told_ : 0;
+    while (!files_.empty() &&
+           (all || (files_.front()->finished && files_.front()->last_lsn < floor))) {
+        release(*files_.front());
+        files_.pop_front();
+        if (state_ == State::no_room) {
+            state_ = State::open;
+            again_ = true;
+        }
+    }
+    if (!all) return;
+    remove_leftovers();
+    floor_ = floor_told_ = next_lsn_;  // what went with the files was about nothing any more
+}
+
+void Writer::remove_leftovers() {
+    for (const std::string& name : leftovers_)
+        disk_.remove(name);
+    leftovers_.clear();
+}
+
+void Writer::release(LogFile& file) {
+    if (file.made.file == nullptr && !file.inherited) return;  // it never came to be
+    if (file.damaged) {
+        disk_.rename(file.made.name, file.made.name + ".damaged");
+        return;
+    }
+    // Used again only where nobody else can still be writing to it: a predecessor's is removed.
+    const bool reusable = is_durable() && !file.inherited && spares_.empty() && !maker_.busy() &&
+                          !maker_.ready() && file.made.bytes >= options_.file_bytes;
+    if (reusable) {
+        spares_.push_back(std::move(file.made));
+    } else {
+        disk_.remove(file.made.name);
+    }
+}
+
+// The second of the two files that a durable log uses in turn, made before the first is full.
+void Writer::make_spare() {
+    if (!is_durable() || state_ != State::open || files_.empty()) return;
+    if (maker_.busy() || maker_.ready() || !spares_.empty() || spare_refused_) return;
+    const LogFile& file = *files_.back();
+    if (file.made.file == nullptr || file.end < file.bytes / 2) return;
+    if (space_bytes() + options_.file_bytes > options_.space_max_bytes) return;
+    spare_refused_ = true;  // until a file was taken into use: no attempt after attempt
+    start_maker(options_.file_bytes, false);
+}
+
+}  // namespace shmq::journal

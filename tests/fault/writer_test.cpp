@@ -1,0 +1,314 @@
+// The writer when the disk misbehaves: nothing is confirmed that is not true, nothing is tried
+// again as if it had worked, and want of room is not the end.
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+#include "fault/log_rig.hpp"
+#include "support/seed.hpp"
+
+namespace shmq::fault {
+namespace {
+
+using journal::LogKind;
+using journal::Recovered;
+using journal::Writer;
+
+class WriterFaults : public testing::Test {
+  protected:
+    void open(LogKind kind, std::uint64_t space_max_bytes = UINT64_MAX) {
+        auto recovered = journal::recover(disk, &queue_identity);
+        ASSERT_TRUE(recovered.has_value());
+        journal::WriterOptions options;
+        options.kind = kind;
+        options.queue = queue_identity;
+        options.memory = memory_identity;
+        options.name = "jobs";
+        options.file_bytes = 16384;
+        options.space_max_bytes = space_max_bytes;
+        options.random = [this] { return ++seed; };
+        options.realtime_ns = [] { return std::uint64_t{1}; };
+        writer = std::make_unique<Writer>(disk, options, *recovered, [this] { ++changes; });
+    }
+    std::uint64_t send(std::size_t bytes = 100) {
+        payloads.push_back(std::make_unique<Bytes>(payload_of(++last_id, bytes)));
+        journal::MessageRecord message;
+        message.position = message.sequence = last_id;
+        message.payload = *payloads.back();
+        return writer->append(message);
+    }
+    void run() {
+        writer->flush();
+        while (disk.run(true)) {
+        }
+    }
+    Recovered recovered_after_power_loss() {
+        std::mt19937_64 random(1);
+        SimulatedDisk after(2, disk.power_loss(SimulatedDisk::Loss::everything, random));
+        auto recovered = journal::recover(after, &queue_identity);
+        EXPECT_TRUE(recovered.has_value());
+        return recovered ? std::move(*recovered) : Recovered{};
+    }
+
+    SimulatedDisk disk{1};
+    std::unique_ptr<Writer> writer;
+    std::vector<std::unique_ptr<Bytes>> payloads;
+    std::uint64_t seed = 100;
+    std::uint64_t last_id = 0;
+    int changes = 0;
+};
+
+TEST_F(WriterFaults, AConfirmIsCumulativeAndComesAfterTheSync) {
+    open(LogKind::durable);
+    send();
+    send();
+    EXPECT_EQ(writer->logged(), 0u);
+    run();
+    EXPECT_GE(writer->logged(), 2u);
+    EXPECT_EQ(writer->durable(), writer->logged());
+    EXPECT_GT(changes, 0);
+    EXPECT_EQ(recovered_after_power_loss().live.count(), 2u);
+}
+
+TEST_F(WriterFaults, WhatArrivesDuringASyncIsTheNextBatch) {
+    open(LogKind::durable);
+    send();
+    run();
+    const std::uint64_t before = writer->durable();
+    send();
+    writer->flush();
+    for (int i = 0; i < 5; ++i)
+        send();
+    ASSERT_TRUE(disk.run(true));  // the write of the one
+    ASSERT_TRUE(disk.run(true));  // its sync
+    const std::uint64_t first = writer->durable();
+    EXPECT_EQ(first, before + 2);  // it and its pad
+    ASSERT_TRUE(disk.run(true));
+    ASSERT_TRUE(disk.run(true));
+    EXPECT_EQ(writer->durable(), first + 6);  // five and a pad, by one sync
+}
+
+TEST_F(WriterFaults, AFailedSyncEndsTheLogAndALaterOneProvesNothing) {
+    open(LogKind::durable);
+    send();
+    run();
+    const std::uint64_t durable = writer->durable();
+    disk.fail_sync_in = 1;
+    send();
+    run();
+    EXPECT_EQ(writer->state(), Writer::State::failed);
+    EXPECT_EQ(writer->error().os_error, EIO);
+    EXPECT_NE(writer->error().text.find("sync of 00000001-00000001.journal"), std::string::npos);
+    EXPECT_EQ(writer->durable(), durable);
+    EXPECT_EQ(send(), 0u);
+    writer->retry();
+    run();
+    EXPECT_EQ(writer->durable(), durable);
+    // The page cache has the second message, the disk has not. A successor that reads the first
+    // must not believe it: it writes it anew.
+    writer.reset();
+    open(LogKind::durable);
+    EXPECT_EQ(writer->durable(), durable);
+    run();
+    EXPECT_GT(writer->durable(), durable);
+    EXPECT_EQ(recovered_after_power_loss().live.count(), 2u);
+}
+
+TEST_F(WriterFaults, AFailedWriteEndsTheLog) {
+    for (const LogKind kind : {LogKind::durable, LogKind::spill}) {
+        SimulatedDisk fresh(3);
+        std::swap(disk, fresh);
+        open(kind);
+        send();
+        run();
+        const std::uint64_t logged = writer->logged();
+        disk.fail_write_in = 1;
+        send();
+        run();
+        EXPECT_EQ(writer->state(), Writer::State::failed);
+        EXPECT_EQ(writer->logged(), logged);
+        EXPECT_EQ(send(), 0u);
+        writer.reset();
+    }
+}
+
+TEST_F(WriterFaults, WithoutRoomTheBatchWaitsAndGoesOnWhenThereIsSome) {
+    for (const LogKind kind : {LogKind::durable, LogKind::spill}) {
+        SimulatedDisk fresh(4);
+        std::swap(disk, fresh);
+        open(kind);
+        disk.capacity_bytes = 20000;  // one file
+        std::uint64_t last = 0;
+        for (int i = 0; i < 100; ++i)
+            last = send(200);
+        run();
+        EXPECT_EQ(writer->state(), Writer::State::no_room);
+        EXPECT_EQ(writer->error().os_error, ENOSPC);
+        EXPECT_LT(writer->logged(), last);
+        writer->retry();
+        run();
+        EXPECT_EQ(writer->state(), Writer::State::no_room);
+        disk.capacity_bytes = UINT64_MAX;
+        writer->retry();
+        run();
+        EXPECT_EQ(writer->state(), Writer::State::open);
+        EXPECT_GE(writer->logged(), last);
+        writer.reset();
+        const auto recovered = journal::recover(disk, &queue_identity);
+        ASSERT_TRUE(recovered.has_value());
+        EXPECT_EQ(recovered->live.count(), 100u);
+        EXPECT_TRUE(recovered->damage.empty());
+    }
+}
+
+TEST_F(WriterFaults, AtItsLimitItGoesOnWhenMessagesAreGone) {
+    open(LogKind::spill, 32768);
+    std::uint64_t last = 0;
+    for (int i = 0; i < 200; ++i)
+        last = send(200);
+    run();
+    EXPECT_EQ(writer->state(), Writer::State::no_room);
+    EXPECT_EQ(writer->error().os_error, 0);
+    EXPECT_NE(writer->error().text.find("limit of 32768 bytes"), std::string::npos);
+    while (writer->state() == Writer::State::no_room) {
+        writer->trim(writer->logged());
+        run();
+        if (writer->logged() >= last) break;
+    }
+    EXPECT_GE(writer->logged(), last);
+    EXPECT_LE(writer->space_bytes(), 32768u);
+}
+
+TEST_F(WriterFaults, ADrainedSpillLogKeepsNoFile) {
+    open(LogKind::spill);
+    std::uint64_t last = 0;
+    for (int i = 0; i < 200; ++i)
+        last = send(200);
+    run();
+    EXPECT_GT(writer->file_count(), 2u);
+    writer->trim(last);
+    run();
+    EXPECT_LE(writer->file_count(), 2u);
+    writer->trim(writer->next_lsn());
+    run();
+    EXPECT_EQ(writer->file_count(), 0u);
+    EXPECT_TRUE(disk.seen().empty());
+    send();
+    run();
+    EXPECT_EQ(writer->file_count(), 1u);
+}
+
+TEST_F(WriterFaults, ADurableLogUsesTwoFilesInTurn) {
+    open(LogKind::durable);
+    for (int i = 0; i < 400; ++i) {
+        const std::uint64_t lsn = send(2000);
+        run();
+        writer->append_settled(lsn, 1);
+        writer->trim(writer->next_lsn());
+        run();
+    }
+    EXPECT_EQ(disk.seen().size(), 2u);
+    EXPECT_EQ(writer->state(), Writer::State::open);
+}
+
+TEST_F(WriterFaults, ASuccessorTouchesNoFileOfItsPredecessor) {
+    open(LogKind::durable);
+    for (int i = 0; i < 20; ++i) {
+        send();
+        run();
+    }
+    const Image before = disk.seen();
+    writer.reset();
+    open(LogKind::durable);
+    for (int i = 0; i < 20; ++i) {
+        send();
+        run();
+    }
+    const Image after = disk.seen();
+    for (const auto& [name, bytes] : before) {
+        if (after.contains(name)) {
+            EXPECT_EQ(after.at(name), bytes) << name;
+        }
+    }
+    writer->trim(writer->next_lsn());
+    send();
+    run();
+    EXPECT_FALSE(disk.seen().contains("00000001-00000001.journal"));
+}
+
+TEST_F(WriterFaults, AMessageLargerThanAFileGetsALargerFile) {
+    open(LogKind::durable);
+    send();
+    send(100'000);
+    send();
+    run();
+    EXPECT_EQ(writer->state(), Writer::State::open);
+    EXPECT_EQ(recovered_after_power_loss().live.count(), 3u);
+}
+
+TEST_F(WriterFaults, TooMuchWaitingIsRefusedAndNothingOfItLost) {
+    open(LogKind::durable);
+    std::uint64_t taken = 0;
+    while (send(1 << 20) != 0)
+        ++taken;
+    EXPECT_GE(taken, 4u);
+    run();
+    EXPECT_NE(send(1 << 20), 0u);
+    run();
+    EXPECT_EQ(recovered_after_power_loss().live.count(), taken + 1);
+}
+
+TEST_F(WriterFaults, AfterASealTheLastBatchIsProven) {
+    open(LogKind::durable);
+    send();
+    run();
+    EXPECT_FALSE(recovered_after_power_loss().tail.empty());
+    const std::uint64_t lsn = writer->durable();
+    writer->seal();
+    run();
+    EXPECT_EQ(recovered_after_power_loss().proven, lsn);
+}
+
+TEST_F(WriterFaults, ADamagedFileIsSetAsideNotRemoved) {
+    open(LogKind::durable);
+    send();
+    run();
+    send();
+    run();
+    send();
+    run();
+    writer.reset();
+    disk.content("00000001-00000001.journal")->at(4096 + 80) ^= std::byte{1};
+    open(LogKind::durable);
+    writer->trim(writer->next_lsn());
+    send();
+    run();
+    writer->trim(writer->next_lsn());
+    run();
+    EXPECT_TRUE(disk.seen().contains("00000001-00000001.journal.damaged"));
+    EXPECT_FALSE(disk.seen().contains("00000001-00000001.journal"));
+}
+
+// Any one operation fails, in any state: what was confirmed before is there after the power loss.
+TEST_F(WriterFaults, WhateverFailsWhatWasConfirmedStays) {
+    const std::uint64_t seed_of_test = support::test_seed("WriterFaults.WhateverFails");
+    const int runs = support::test_all() ? 3000 : 150;
+    for (int run = 0; run < runs && !HasFailure(); ++run) {
+        SCOPED_TRACE("run " + std::to_string(run));
+        std::mt19937_64 random(seed_of_test * 1000 + static_cast<std::uint64_t>(run));
+        LogRig rig(LogKind::durable, random());
+        (run % 2 == 0 ? rig.disk().fail_write_in : rig.disk().fail_sync_in) =
+            1 + static_cast<int>(random() % 40);
+        for (int step = 0; step < 300 && !HasFailure(); ++step)
+            rig.act();
+        rig.check_power_loss(4);
+        // A successor on the same disk, whose cache shows what the medium has not.
+        rig.restart_after_failure();
+        for (int step = 0; step < 100 && !HasFailure(); ++step)
+            rig.act();
+        rig.check_power_loss(4);
+    }
+}
+
+}  // namespace
+}  // namespace shmq::fault
