@@ -90,8 +90,10 @@ void Writer::release_files() {
     if (!taken_over()) return;
     const bool all = drained();
     const bool told = floor_lsn_ != 0 && safe() >= floor_lsn_;
-    // A spill log need not say it: its removals are not undone as long as it counts.
-    const std::uint64_t floor = !is_durable() ? floor_ : told ? floor_told_ : 0;
+    // A spill log need not say it: its removals are not undone as long as it counts. But a file
+    // whose messages were settled before they were written has yet to come and go.
+    const std::uint64_t unsaid = std::min(floor_, logged_ + 1);
+    const std::uint64_t floor = !is_durable() ? unsaid : told ? floor_told_ : 0;
     while (!files_.empty() &&
            (all || (files_.front()->finished && files_.front()->last_lsn < floor))) {
         release(*files_.front());
