@@ -12,10 +12,10 @@
 namespace shmq::cli {
 namespace {
 
-constexpr std::array<const Verb*, 17> all_verbs{
-    &create_verb, &ls_verb,      &info_verb, &status_verb,  &rm_verb,     &purge_verb,
-    &send_verb,   &recv_verb,    &peek_verb, &pending_verb, &ack_verb,    &nack_verb,
-    &extend_verb, &release_verb, &dlq_verb,  &chaos_verb,   &version_verb};
+constexpr std::array<const Verb*, 18> all_verbs{
+    &create_verb, &ls_verb,      &info_verb, &status_verb,  &rm_verb,    &purge_verb,
+    &send_verb,   &recv_verb,    &peek_verb, &pending_verb, &ack_verb,   &nack_verb,
+    &extend_verb, &release_verb, &dlq_verb,  &journal_verb, &chaos_verb, &version_verb};
 
 }  // namespace
 

@@ -76,7 +76,7 @@ std::span<const Verb* const> verbs();
 
 extern const Verb create_verb, ls_verb, info_verb, status_verb, rm_verb, purge_verb, send_verb,
     recv_verb, pending_verb, ack_verb, nack_verb, extend_verb, release_verb, dlq_verb, peek_verb,
-    chaos_verb, version_verb;
+    journal_verb, chaos_verb, version_verb;
 
 const Verb* find_verb(std::string_view name);  // null if there is none
 

@@ -44,7 +44,11 @@ _shmq() {
                         words=$(_shmq_queues "$socket")
                         ;;
                     dlq) words='ls show redrive purge' ;;
+                    journal) words='ls verify dump' ;;
                 esac
+            elif ((COMP_CWORD == verb_at + 2)) && [[ $verb == journal ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -- "$current")
+                return
             elif ((COMP_CWORD == verb_at + 2)) && [[ $verb == dlq ]]; then
                 words=$(_shmq_queues "$socket")
             fi

@@ -124,7 +124,7 @@ class ListingTest(CliTest):
         verbs = re.findall(r"(?m)^  ([a-z]+)  +[A-Z]", text.partition("Subcommands:")[2])
         self.assertLessEqual({"create", "ls", "info", "status", "rm", "purge", "send", "recv",
                               "pending", "ack", "nack", "extend", "release", "dlq", "peek",
-                              "version"}, set(verbs))
+                              "journal", "version"}, set(verbs))
         for verb in verbs:
             self.assertIn(f"Example:\n  shmq {verb}",
                           self.shmq(verb, "--help").stdout.decode().replace("\n\n", "\n"))
