@@ -205,6 +205,16 @@ breaks HOLD_BEFORE_NOTE          $m -DOTHERS=0 $one_reject
 breaks NOTE_BEFORE_MARK          $m -DOTHERS=0 $one_reject
 breaks RETURN_FIRST              $m -DOTHERS=0 $one_reject
 
+m=gate.pml
+holds  "2P, daemon dies"         250000  $m -DPER=1 -DKILLS=1
+holds  "2P, daemon dies, a producer stopped" 500000 $m -DPER=1 -DKILLS=1 -DSTOPS=1
+breaks OLD_MARK                  $m
+breaks REOPEN_ANY                $m
+breaks NO_NOTE                   $m -DKILLS=1
+breaks APPEND_AGAIN              $m -DKILLS=1
+breaks STRAIGHT_PAST_THE_LOG     $m -DKILLS=1
+breaks CLOSE_NOTHING             $m -DKILLS=1
+
 if [ "${SHMQ_TEST_ALL:-0}" = 1 ]; then
   m=slot_ring.pml
   breaks COUNT_WITHOUT_LAP       $m -DNP=1 -DPER=3 -DNC=2 -DEXPS=1 -DNACKS=1
@@ -221,6 +231,9 @@ if [ "${SHMQ_TEST_ALL:-0}" = 1 ]; then
   m=blocks.pml
   holds "2P1C, 2 slots, supervisor dies" 3100000 $m -DNP=2 -DNC=1 -DPER=2 -DKILLS=1 -DNSLOT=2 -DSUPKILLS=1
   holds "2P2C, 2 slots, 3 kills" 3500000 $m -DNP=2 -DNC=2 -DPER=1 -DKILLS=3 -DNSLOT=2 -DNACKS=1
+  m=gate.pml
+  holds "2P, 2 messages each"    20000000 $m
+  holds "3P"                     4000000 $m -DNP=3 -DPER=1 -DCLOSES=1
   m=moves.pml
   holds "supervisor dies, 2 moved" 300000 $m -DOTHERS=0
   holds "supervisor dies twice"  900000 $m $one_reject -DSUPKILLS=2
