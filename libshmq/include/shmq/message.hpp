@@ -103,7 +103,8 @@ class SHMQ_EXPORT Message {
     // Rises in the order of the queue; numbers may be left out, none comes twice.
     std::uint64_t sequence() const noexcept { return sequence_; }
     // When it was sent, on the steady clock, a few milliseconds coarse (within a stream as of the
-    // last tick of 4 ms); exact with QueueOptions::exact_timestamps.
+    // last tick of 4 ms); exact with QueueOptions::exact_timestamps. The sender's steady clock: in
+    // another time namespace it is another one, and ages between the two mean nothing.
     std::chrono::steady_clock::time_point timestamp() const noexcept {
         return std::chrono::steady_clock::time_point(
             std::chrono::nanoseconds(static_cast<std::int64_t>(timestamp_)));

@@ -59,7 +59,8 @@ struct QueueOptions {
     // Slots of the ring, a power of two, 64 to 16 Mi. Default 1024.
     std::uint64_t capacity = 0;
     // 64, 128, 256 or 512. A message of up to slot_size - 32 bytes travels in its slot, a larger
-    // one in a block of the pool. Default 64.
+    // one in a block of the pool, of 1 KiB at least: where most messages are a little larger than a
+    // slot, larger slots save most of the pool. Default 64.
     std::uint32_t slot_size = 0;
     // Shared memory for payloads that do not fit a slot: an upper bound, touched lazily.
     // Default 64 MiB, or four times max_message where that is more.
