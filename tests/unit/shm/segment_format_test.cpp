@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -19,9 +18,7 @@ namespace {
 constexpr std::uint64_t sent_at = 0x123456789abc;
 
 std::string read_page() {
-    const auto root =
-        std::filesystem::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
-    std::ifstream file(root / "docs/segment_format.md");
+    std::ifstream file(SHMQ_SOURCE_DIR "/docs/segment_format.md");
     std::ostringstream text;
     text << file.rdbuf();
     return text.str();

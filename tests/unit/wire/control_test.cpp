@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -211,7 +210,7 @@ TEST(WireErrors, SayWhatTheSystemSaid) {
     EXPECT_EQ(failure.parameters["reason"], "Cannot allocate memory");
 }
 
-std::string read_file(const std::filesystem::path& path) {
+std::string read_file(const std::string& path) {
     std::ifstream file(path);
     EXPECT_TRUE(file) << path;
     std::ostringstream text;
@@ -220,8 +219,7 @@ std::string read_file(const std::filesystem::path& path) {
 }
 
 TEST(WireInterface, IsWordForWordThatOfItsPage) {
-    const auto root = std::filesystem::path(__FILE__).parent_path() / "../../..";
-    const std::string page = read_file(root / "docs/control_protocol.md");
+    const std::string page = read_file(SHMQ_SOURCE_DIR "/docs/control_protocol.md");
     EXPECT_NE(page.find("```\n" + std::string(interface_description) + "```"), std::string::npos);
 }
 
