@@ -72,10 +72,11 @@ class LogRig {
 
     journal::LogKind kind_;
     std::mt19937_64 random_;
+    // Before disk and writer, for they read from them to their own end.
+    std::vector<std::unique_ptr<Bytes>> payloads_;
     std::unique_ptr<SimulatedDisk> disk_;
     std::unique_ptr<journal::Writer> writer_;
-    std::vector<std::unique_ptr<Bytes>> payloads_;  // stay as long as the writer
-    std::map<std::uint64_t, Sent> sent_;            // by id
+    std::map<std::uint64_t, Sent> sent_;  // by id
     // Not there when a successor looked: such a write may land until the successor's own file
     // counts.
     std::map<std::uint64_t, Sent> late_;
