@@ -119,6 +119,9 @@ TEST_F(DaemonStartTest, ADirectoryInTmpThatIsNotOursAloneIsRefused) {
 }
 
 TEST_F(DaemonStartTest, ManyStartersMakeOne) {
+#ifdef __SANITIZE_THREAD__
+    GTEST_SKIP() << "a child forked beside other threads can hang in this sanitizer's _exit";
+#endif
     std::vector<std::thread> starters;
     std::atomic<int> connected{0};
     for (int index = 0; index < 6; ++index) {
