@@ -65,21 +65,6 @@ shm::DeadLetterRecord record_of(const Queue& queue, const shm::Doomed& doomed,
     return record;
 }
 
-shm::CountJournal::Drop count_of(shm::DeadReason reason) {
-    using Drop = shm::CountJournal::Drop;
-    switch (reason) {
-        case shm::DeadReason::rejected:
-            return Drop::dead_rejected;
-        case shm::DeadReason::expired:
-            return Drop::dead_expired;
-        case shm::DeadReason::crashed:
-            return Drop::dead_crashed;
-        case shm::DeadReason::limit:
-            break;
-    }
-    return Drop::dead_limit;
-}
-
 std::string why_not_moved(shm::MoveStatus status, const Queue& target) {
     switch (status) {
         case shm::MoveStatus::full:
@@ -114,7 +99,8 @@ void DeadLetters::bury(Queue& queue, const WhoIs& who_is) {
         if (target == nullptr) continue;
         const shm::DeadLetterRecord record = record_of(queue, one, holder->second, monotonic_now());
         shm::Move move(queue.supervise(), target->supervise());
-        const shm::MoveStatus status = move.run(one.sequence, &record, count_of(one.cause.reason));
+        const shm::MoveStatus status =
+            move.run(one.sequence, &record, shm::count_of(one.cause.reason));
         if (status == shm::MoveStatus::moved) {
             queue.supervise().forget_doomed(one.index);
             queue.last_holders.erase(one.sequence);

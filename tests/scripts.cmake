@@ -2,14 +2,17 @@
 
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
-# The daemon and the CLI, driven as their users drive them.
-file(GLOB scripts CONFIGURE_DEPENDS contract/*_test.py)
-if(TARGET shmqd AND TARGET shmq_cli)
-  foreach(script IN LISTS scripts)
-    get_filename_component(name ${script} NAME_WE)
-    shmq_add_test(contract.${name} contract 120 ${Python3_EXECUTABLE} ${script})
-  endforeach()
-endif()
+# shmq_add_python_tests(label): the daemon and the CLI, driven as their users drive them
+function(shmq_add_python_tests label)
+  file(GLOB scripts CONFIGURE_DEPENDS ${label}/*_test.py)
+  if(TARGET shmqd AND TARGET shmq_cli)
+    foreach(script IN LISTS scripts)
+      get_filename_component(name ${script} NAME_WE)
+      shmq_add_test(${label}.${name} ${label} 120 ${Python3_EXECUTABLE} ${script})
+    endforeach()
+  endif()
+endfunction()
+shmq_add_python_tests(contract)
 
 # The rest would find nothing more in a sanitizer build, so it runs once.
 if(SHMQ_SANITIZE)
@@ -30,13 +33,7 @@ foreach(script IN LISTS scripts)
   endif()
 endforeach()
 
-file(GLOB scripts CONFIGURE_DEPENDS e2e/*_test.py)
-if(TARGET shmqd AND TARGET shmq_cli)
-  foreach(script IN LISTS scripts)
-    get_filename_component(name ${script} NAME_WE)
-    shmq_add_test(e2e.${name} e2e 120 ${Python3_EXECUTABLE} ${script})
-  endforeach()
-endif()
+shmq_add_python_tests(e2e)
 
 if(TARGET shmq AND TARGET shmqd AND EXISTS
                                     ${CMAKE_CURRENT_SOURCE_DIR}/e2e/package_consumer/main.cpp)

@@ -145,6 +145,7 @@ class Writer {
     }
 
     // Laying out (writer_layout.cpp).
+    std::uint64_t append_range(RecordKind kind, std::uint64_t first, std::uint64_t count);
     std::uint64_t add(RecordHeader header, std::span<const std::byte> payload);
     void take_over(const Recovered& recovered);
     void need_room(std::uint64_t bytes);

@@ -39,17 +39,16 @@ std::uint64_t Writer::append(const MessageRecord& message) {
 }
 
 std::uint64_t Writer::append_settled(std::uint64_t first, std::uint64_t count) {
-    SHMQ_CHECK(first != 0 && count != 0 && first < next_lsn_ && count <= next_lsn_ - first);
-    RecordHeader header = header_of(RecordKind::settled);
-    header.position = first;
-    header.sequence = count;
-    header.timestamp_ns = options_.realtime_ns();
-    return add(header, {});
+    return append_range(RecordKind::settled, first, count);
 }
 
 std::uint64_t Writer::append_front(std::uint64_t first, std::uint64_t count) {
+    return append_range(RecordKind::front, first, count);
+}
+
+std::uint64_t Writer::append_range(RecordKind kind, std::uint64_t first, std::uint64_t count) {
     SHMQ_CHECK(first != 0 && count != 0 && first < next_lsn_ && count <= next_lsn_ - first);
-    RecordHeader header = header_of(RecordKind::front);
+    RecordHeader header = header_of(kind);
     header.position = first;
     header.sequence = count;
     header.timestamp_ns = options_.realtime_ns();

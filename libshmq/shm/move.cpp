@@ -16,6 +16,21 @@ std::uint64_t steps_for(std::uint64_t capacity) {
 
 }  // namespace
 
+CountJournal::Drop count_of(DeadReason reason) {
+    using Drop = CountJournal::Drop;
+    switch (reason) {
+        case DeadReason::rejected:
+            return Drop::dead_rejected;
+        case DeadReason::expired:
+            return Drop::dead_expired;
+        case DeadReason::crashed:
+            return Drop::dead_crashed;
+        case DeadReason::limit:
+            break;
+    }
+    return Drop::dead_limit;
+}
+
 MoveStatus Move::run(std::uint64_t sequence, const DeadLetterRecord* history,
                      CountJournal::Drop count_as) {
     const bool redriven = count_as == CountJournal::Drop::redriven;

@@ -27,6 +27,9 @@ enum class MoveStatus {
     damaged,    // its content makes no sense; it was dropped and counted
 };
 
+// The count of a source under which a message goes to the dead letters.
+CountJournal::Drop count_of(DeadReason reason);
+
 class Move {
   public:
     // REQUIRES: where the target has an exclusive producer, none is attached; both pools are mapped

@@ -13,20 +13,6 @@ namespace {
 constexpr std::uint32_t rounds_most = 100;  // until all that waits for its time has come
 constexpr const char* source_name = "source";
 
-shm::CountJournal::Drop count_of(shm::DeadReason reason) {
-    using Drop = shm::CountJournal::Drop;
-    switch (reason) {
-        case shm::DeadReason::rejected:
-            return Drop::dead_rejected;
-        case shm::DeadReason::expired:
-            return Drop::dead_expired;
-        case shm::DeadReason::crashed:
-            return Drop::dead_crashed;
-        default:
-            return Drop::dead_limit;
-    }
-}
-
 shm::DeadLetterRecord history_of(const shm::Segment& segment, const shm::QueueView& view,
                                  const shm::Doomed& doomed) {
     shm::DeadLetterRecord record{};
@@ -176,8 +162,9 @@ void World::bury() {
     const auto doomed = supervise_->doomed();
     for (const auto& [index, one] : doomed) {
         const shm::DeadLetterRecord record = history_of(*segment_, view_, one);
-        const shm::MoveStatus status = shm::Move(*supervise_, *dead_->supervise)
-                                           .run(one.sequence, &record, count_of(one.cause.reason));
+        const shm::MoveStatus status =
+            shm::Move(*supervise_, *dead_->supervise)
+                .run(one.sequence, &record, shm::count_of(one.cause.reason));
         if (status == shm::MoveStatus::full) break;
         if (status != shm::MoveStatus::moved) ledger_.breach("a dead message could not be moved");
         supervise_->forget_doomed(index);
