@@ -16,6 +16,8 @@ constexpr std::uint64_t capacity_min = 64;
 #endif
 constexpr std::uint64_t capacity_max = std::uint64_t{1} << 24;
 constexpr std::uint64_t capacity_default = 1024;
+// Slots of the ring in front of a journal: as many as the queue's own, at most these.
+constexpr std::uint64_t ingress_capacity_max = 4096;
 constexpr std::uint32_t slot_size_min_bytes = 64;
 constexpr std::uint32_t slot_size_max_bytes = 512;
 constexpr std::uint32_t slot_size_default_bytes = 64;

@@ -57,6 +57,7 @@ Error ConsumerCore::why_not(shm::ReceiveStatus status) const noexcept {
 // Receives into `delivery`; sleeps at most until the deadline.
 Result<void> ConsumerCore::wait_for(shm::Delivery& delivery, Nanoseconds deadline) noexcept {
     auto status = side_.try_receive(delivery);
+    ring_if_needed();
     if (status == shm::ReceiveStatus::received) return {};
     if (status == shm::ReceiveStatus::empty) {
         const std::uint64_t delivered = side_.record().delivered.load(shm::memory_order_relaxed);
@@ -64,6 +65,7 @@ Result<void> ConsumerCore::wait_for(shm::Delivery& delivery, Nanoseconds deadlin
             deadline, delivered,
             [&](bool thorough) {
                 status = side_.try_receive(delivery, thorough);
+                ring_if_needed();
                 return status != shm::ReceiveStatus::empty;
             },
             [&] { return side_.many_ready(); });
@@ -71,7 +73,6 @@ Result<void> ConsumerCore::wait_for(shm::Delivery& delivery, Nanoseconds deadlin
             shm::bump(side_.record().sleeps);
             side_.pass_wake_on();
         }
-        ring_if_needed();
         if (waited == Waited::timed_out) return Condition::timed_out;
         if (waited == Waited::interrupted) return Condition::interrupted;
     }
@@ -140,7 +141,7 @@ std::size_t ConsumerCore::ack(std::span<Message> messages) noexcept {
         }
         let_go(message);
     }
-    if (acked != 0) side_.wake_space();
+    if (acked != 0) static_cast<void>(wake_producer());
     return acked;
 }
 
@@ -152,6 +153,7 @@ Result<std::size_t> ConsumerCore::ack_through(Message& last) noexcept {
                                        : "cumulative ack needs an exclusive consumer");
     }
     const std::size_t acked = side_.ack_through(last.sequence_);
+    ring_if_needed();
     side_.let_go(delivery_of(last).lease);
     let_go(last);
     return acked;
@@ -161,6 +163,7 @@ Result<void> ConsumerCore::ack(Message& message) noexcept {
     if (unusable()) return end_unusable(message);
     const shm::Delivery delivery = delivery_of(message);
     const auto status = side_.ack(delivery);
+    ring_if_needed();
     let_go(message);
     if (status == shm::HoldStatus::stale) return Condition::stale;
     return {};
@@ -168,6 +171,7 @@ Result<void> ConsumerCore::ack(Message& message) noexcept {
 
 Result<void> ConsumerCore::wake_producer() noexcept {
     side_.wake_space();
+    ring_if_needed();
     return {};
 }
 

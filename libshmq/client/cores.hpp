@@ -98,8 +98,15 @@ class ProducerCore final : public HandleCore {
 
     std::uint64_t max_message() const noexcept { return segment_->geometry().shape.max_message; }
     void stop_waiting() noexcept {
-        if (!fork_.forked()) waiting_.stop();
+        if (fork_.forked()) return;
+        waiting_.stop();
+        confirm_waiting_.stop();
     }
+
+    std::uint64_t last_receipt() const noexcept { return side_.ingress_position(); }
+    bool is_confirmed(std::uint64_t receipt, Durability level) const noexcept;
+    Result<void> await_confirm(std::uint64_t receipt, Durability level,
+                               Nanoseconds deadline) noexcept;
 
   private:
     ProducerCore(std::shared_ptr<Session> session, std::string_view name, Attachment attachment,
@@ -118,13 +125,17 @@ class ProducerCore final : public HandleCore {
     // allow.
     template <typename Attempt>
     Result<void> until_sent(Nanoseconds deadline, Attempt attempt) noexcept;
+    void ring_if_needed() noexcept;
     Error too_big(std::size_t size) const noexcept;
+    Error no_room_error() const noexcept;
+    Error confirms_ended_error() const noexcept;
 
     shm::SendSide side_;
     Waiting waiting_;
     StreamClock clock_;
     std::uint32_t inline_bytes_;
     std::uint64_t inline_most_;  // bytes of the largest message that travels in a slot
+    Waiting confirm_waiting_;
     bool rejects_;
     bool exact_timestamps_;
 };

@@ -46,6 +46,8 @@ constexpr Row rows[] = {
      "segment or daemon has another version; use the same version of shmq for all"},
     {Condition::corrupt, "corrupt",
      "shared memory holds what it must not; remove the queue with force, and create it anew"},
+    {Condition::journal_failed, "journal_failed",
+     "the disk under the queue's journal failed: nothing more is confirmed; see `shmq info`"},
     {Condition::forked, "forked",
      "this handle belongs to the parent process; connect anew in the child"},
     {Condition::closed, "closed", "the handle was closed or moved from"},

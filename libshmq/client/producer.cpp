@@ -6,6 +6,12 @@
 #include "client/cores.hpp"
 
 namespace shmq {
+namespace {
+
+// Should the daemon die between confirming and waking us.
+constexpr Nanoseconds confirm_look_again_ns = 100 * nanoseconds_per_millisecond;
+
+}  // namespace
 
 // ---- The core ----------------------------------------------------------------------------------
 
@@ -29,6 +35,7 @@ ProducerCore::ProducerCore(std::shared_ptr<Session> session, std::string_view na
                static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns)),
       inline_bytes_(segment_->geometry().inline_bytes),
       inline_most_(std::min<std::uint64_t>(inline_bytes_, max_message())),
+      confirm_waiting_(segment_->header().journal.confirms, false, false, confirm_look_again_ns),
       rejects_(segment_->geometry().shape.overflow ==
                static_cast<std::uint32_t>(shm::Overflow::reject)),
       exact_timestamps_(segment_->geometry().has(shm::exact_timestamps)) {}
@@ -42,6 +49,7 @@ void ProducerCore::close() noexcept {
 template <typename Attempt>
 Result<void> ProducerCore::until_sent(Nanoseconds deadline, Attempt attempt) noexcept {
     shm::SendStatus status = attempt();
+    ring_if_needed();
     if (status == shm::SendStatus::sent) return {};
     if (status == shm::SendStatus::full && (rejects_ || deadline == 0)) return Condition::full;
     if (status == shm::SendStatus::full) {
@@ -50,6 +58,7 @@ Result<void> ProducerCore::until_sent(Nanoseconds deadline, Attempt attempt) noe
             deadline, sent,
             [&](bool) {
                 status = attempt();
+                ring_if_needed();
                 return status != shm::SendStatus::full;
             },
             [&] { return side_.room_for_many(); });
@@ -62,7 +71,13 @@ Result<void> ProducerCore::until_sent(Nanoseconds deadline, Attempt attempt) noe
         if (waited == Waited::interrupted) return Condition::interrupted;
     }
     if (status == shm::SendStatus::closed) return closed_error();
+    if (status == shm::SendStatus::refused) return no_room_error();
     return {};
+}
+
+void ProducerCore::ring_if_needed() noexcept {
+    if (side_.take_supervisor_needed()) [[unlikely]]
+        session_->ring_doorbell();
 }
 
 Result<void> ProducerCore::send(std::span<const std::byte> payload, Nanoseconds deadline) noexcept {
@@ -115,6 +130,64 @@ Error ProducerCore::too_big(std::size_t size) const noexcept {
         return Condition::too_big;
     }
 }
+
+Error ProducerCore::no_room_error() const noexcept {
+    try {
+        return {Condition::full, "queue " + name_ +
+                                     " is full, and its journal finds no room on disk: see `shmq "
+                                     "info`; make room there, raise --spill-limit, or consume"};
+    } catch (...) {
+        return Condition::full;
+    }
+}
+
+// ---- Confirms ----------------------------------------------------------------------------------
+
+bool ProducerCore::is_confirmed(std::uint64_t receipt, Durability level) const noexcept {
+    const shm::JournalArea& journal = segment_->header().journal;
+    const auto& reached = level == Durability::logged ? journal.logged : journal.durable;
+    return level == Durability::accepted || receipt == 0 ||
+           !shm::after(receipt, reached.load(shm::memory_order_acquire));  // [13]
+}
+
+Result<void> ProducerCore::await_confirm(std::uint64_t receipt, Durability level,
+                                         Nanoseconds deadline) noexcept {
+    if (unusable()) return why_unusable();
+    if (level == Durability::accepted) return {};
+    if (!segment_->geometry().has(shm::durable_log)) {
+        return Error(Condition::invalid_argument,
+                     "the queue keeps no durable journal; create it with --durability durable");
+    }
+    const shm::SegmentHeader& header = segment_->header();
+    bool confirmed = false;
+    bool failed = false;
+    const Waited waited = confirm_waiting_.until(
+        deadline, 0,
+        [&](bool) {
+            confirmed = is_confirmed(receipt, level);
+            failed =
+                side_.closed() || header.journal.confirms_end.load(shm::memory_order_acquire) != 0;
+            return confirmed || failed;
+        },
+        [] { return true; });
+    if (confirmed) return {};
+    if (failed && side_.closed()) return closed_error();
+    if (failed) return confirms_ended_error();
+    return waited == Waited::interrupted ? Condition::interrupted : Condition::timed_out;
+}
+
+Error ProducerCore::confirms_ended_error() const noexcept {
+    try {
+        return {Condition::journal_failed,
+                "the disk under queue " + name_ +
+                    " failed: nothing more is confirmed; what was confirmed before is safe, what "
+                    "was sent since lasts as long as the daemon's memory; see `shmq info`"};
+    } catch (...) {
+        return Condition::journal_failed;
+    }
+}
+
+// ---- Batches -----------------------------------------------------------------------------------
 
 Result<std::size_t> ProducerCore::send_batch(std::span<const std::span<const std::byte>> payloads,
                                              Nanoseconds deadline) noexcept {
@@ -304,6 +377,30 @@ Result<std::size_t> Producer::try_send_batch(
     std::span<const std::span<const std::byte>> payloads) noexcept {
     if (!core_) return Condition::closed;
     return core_->send_batch(payloads, 0);
+}
+
+std::uint64_t Producer::last_receipt() const noexcept {
+    return core_ ? core_->last_receipt() : 0;
+}
+
+bool Producer::is_confirmed(std::uint64_t receipt, Durability level) const noexcept {
+    return core_ && core_->is_confirmed(receipt, level);
+}
+
+Result<void> Producer::await_confirm(Durability level) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->await_confirm(core_->last_receipt(), level, no_deadline);
+}
+
+Result<void> Producer::await_confirm_until(Durability level, Deadline deadline) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->await_confirm(core_->last_receipt(), level, to_deadline(deadline));
+}
+
+Result<void> Producer::await_confirm_until(std::uint64_t receipt, Durability level,
+                                           Deadline deadline) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->await_confirm(receipt, level, to_deadline(deadline));
 }
 
 std::uint64_t Producer::max_message() const noexcept {

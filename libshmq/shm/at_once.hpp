@@ -46,10 +46,9 @@ constexpr std::size_t at_once_bytes = 64;
 
 // Fills a slot that is ours and publishes it. False: the claim was skipped.
 template <typename Fill>
-[[gnu::always_inline]] inline bool SendSide::fill_and_publish(std::uint64_t position,
+[[gnu::always_inline]] inline bool SendSide::fill_and_publish(SlotRing ring, std::uint64_t position,
                                                               std::size_t length,
                                                               std::uint64_t timestamp, Fill fill) {
-    SlotRing ring = view_.ring;
     ParticipantRecord& record = *record_;
     ring.prefetch_beyond(position);
     SlotHeader& slot = ring.slot(position);
@@ -75,7 +74,7 @@ template <typename Fill>
 
 [[gnu::always_inline]] inline bool SendSide::send_at_once(const std::byte* data, std::size_t length,
                                                           std::uint64_t timestamp) {
-    if (closed() || length > at_once_bytes) [[unlikely]]
+    if (closed() || length > at_once_bytes || !gate_is_direct(*view_.header)) [[unlikely]]
         return false;
     SlotRing ring = view_.ring;
     const std::uint64_t position = cursor_.next;
@@ -83,7 +82,7 @@ template <typename Fill>
         exclusive_ ? ring.free_at(position) : ring.claim_at(cursor_, number_, position);
     if (!ours) [[unlikely]]
         return false;
-    return fill_and_publish(position, length, timestamp,
+    return fill_and_publish(ring, position, length, timestamp,
                             [&](std::byte* payload) { copy_at_once(payload, data, length); });
 }
 

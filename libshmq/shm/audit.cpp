@@ -218,8 +218,14 @@ StateCounts count_states(const Segment& segment) {
                 ++counts.writing;
                 break;
             case SlotState::free:
+            case SlotState::closed:
                 break;
         }
+    }
+    for (std::uint64_t index = 0; view.has_journal() && index < view.ingress.capacity(); ++index) {
+        const SlotState state = view.ingress.word_at(index).state();
+        if (state == SlotState::ready) ++counts.arrived;
+        if (state == SlotState::writing || state == SlotState::skipped) ++counts.writing;
     }
     for (std::uint64_t block = 0; block < view.pool.count(); ++block) {
         if (view.pool.word(block).state() != BlockState::free) ++counts.blocks_used;

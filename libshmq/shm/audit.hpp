@@ -21,6 +21,7 @@ struct StateCounts {
     std::uint64_t deciding = 0;  // in the supervisor's hands: held, or about to be decided on
     std::uint64_t delayed = 0;   // until their time has come
     std::uint64_t returned = 0;
+    std::uint64_t arrived = 0;  // on their way into the journal, or through it
     std::uint64_t writing = 0;  // unfinished sends, skipped ones included
     std::uint64_t blocks_used = 0;
     std::uint64_t bytes = 0;  // payload of ready, leased and returned messages

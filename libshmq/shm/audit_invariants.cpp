@@ -21,6 +21,8 @@ const char* state_name(SlotState state) {
             return "leased";
         case SlotState::returned:
             return "returned";
+        case SlotState::closed:
+            return "closed";
     }
     return "unknown";
 }
@@ -35,6 +37,7 @@ class Auditor {
         for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index)
             check_slot(index);
         check_order();
+        if (view_.has_journal()) check_ingress();
         if (quiescent_) check_blocks();
         return std::move(found_);
     }
@@ -146,6 +149,41 @@ class Auditor {
         const auto [place, fresh] = referrer_.emplace(block.block, index);
         if (!fresh && place->second != index) {
             fail(index, word, "shares a block with slot " + std::to_string(place->second));
+        }
+    }
+
+    // What is there waits for the supervisor; when the gate is direct, there is nothing.
+    void check_ingress() {
+        const bool direct = gate_is_direct(*view_.header);
+        for (std::uint64_t index = 0; index < view_.ingress.capacity(); ++index) {
+            const SlotWord word = view_.ingress.word_at(index);
+            const SlotState state = word.state();
+            const bool claim = state == SlotState::writing || state == SlotState::skipped;
+            if (state == SlotState::ready) {
+                check_arrival(index, word);
+                if (direct && quiescent_) fail(index, word, "in the ingress, past the gate");
+            } else if (claim && quiescent_) {
+                fail(index, word, "an unfinished claim of the ingress although nobody is at work");
+            } else if (state != SlotState::free && state != SlotState::closed && !claim) {
+                fail(index, word, "a state that does not belong into the ingress");
+            }
+        }
+    }
+    void check_arrival(std::uint64_t index, SlotWord word) {
+        const std::uint64_t sequence =
+            view_.ingress.slot(index).sequence.load(memory_order_relaxed);
+        const BlockHandle block = view_.block_at(view_.ingress, index);
+        if (view_.ingress.word_at(index) != word) return;
+        if (view_.ingress.index_of(sequence) != index ||
+            (view_.ingress.lap_of(sequence) & lap_mask) != word.lap()) {
+            fail(index, word, "sequence " + std::to_string(sequence) + " is not this slot's");
+        }
+        if (!block.valid()) return;
+        if (block.block >= view_.pool.count() ||
+            (quiescent_ && view_.pool.word(block.block).generation() != block.generation)) {
+            fail(index, word, "refers to no block, or to one that was freed");
+        } else {
+            referrer_.emplace(block.block, view_.ring.capacity() + index);
         }
     }
 

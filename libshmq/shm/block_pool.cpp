@@ -2,21 +2,34 @@
 
 namespace shmq::shm {
 
-BlockHandle BlockPool::allocate(std::uint64_t bytes, std::uint16_t owner, Cursors& cursors) {
+BlockHandle BlockPool::allocate(std::uint64_t bytes, std::uint16_t owner, Cursors& cursors,
+                                Part part) {
     for (std::uint32_t i = 0; i < geometry_->class_count; ++i) {
-        if (geometry_->classes[i].block_bytes < bytes) continue;
-        const BlockHandle handle = allocate_in(geometry_->classes[i], owner, cursors.next[i]);
+        const SizeClass& size_class = geometry_->classes[i];
+        if (size_class.block_bytes < bytes) continue;
+        const std::uint32_t boundary = geometry_->first_journal_block(size_class);
+        const bool front = part == Part::front;
+        const BlockHandle handle =
+            allocate_in(size_class, front ? 0 : boundary, front ? boundary : size_class.block_count,
+                        owner, cursors.next[i]);
         if (handle.valid()) return handle;
     }
     return {};
 }
 
+BlockPool::Part BlockPool::part_of(std::uint64_t block) const {
+    const SizeClass* size_class = class_of(block);
+    const bool journal = size_class != nullptr && block - size_class->first_block >=
+                                                      geometry_->first_journal_block(*size_class);
+    return journal ? Part::journal : Part::front;
+}
+
 // Blocks are freed about in the order they were taken, so the next one is the likeliest to be free.
-BlockHandle BlockPool::allocate_in(const SizeClass& size_class, std::uint16_t owner,
-                                   std::uint32_t& next) {
-    for (std::uint32_t step = 0; step < size_class.block_count; ++step) {
-        const std::uint32_t offset = next;
-        next = offset + 1 == size_class.block_count ? 0 : offset + 1;
+BlockHandle BlockPool::allocate_in(const SizeClass& size_class, std::uint32_t first,
+                                   std::uint32_t end, std::uint16_t owner, std::uint32_t& next) {
+    for (std::uint32_t step = first; step < end; ++step) {
+        const std::uint32_t offset = next >= first && next < end ? next : first;
+        next = offset + 1;
         const std::uint64_t block = std::uint64_t{size_class.first_block} + offset;
         const BlockWord present = word(block);
         if (present.state() != BlockState::free) continue;

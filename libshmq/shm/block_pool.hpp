@@ -55,9 +55,14 @@ class BlockPool {
     BlockPool(BlockRecord* records, std::byte* pool, const Geometry& geometry)
         : records_(records), pool_(pool), geometry_(&geometry) {}
 
+    // What a block is for: a message in the front ring, or one on its way into the journal
+    // (Geometry::first_journal_block).
+    enum class Part { front, journal };
     // A block of at least `bytes` for `owner`: of the fitting class, else of a larger one.
     // Invalid if none is free.
-    BlockHandle allocate(std::uint64_t bytes, std::uint16_t owner, Cursors& cursors);
+    BlockHandle allocate(std::uint64_t bytes, std::uint16_t owner, Cursors& cursors,
+                         Part part = Part::front);
+    Part part_of(std::uint64_t block) const;
     // loaned(owner) -> in_slot. False if it is no longer ours: its message is done already.
     bool hand_over(BlockHandle handle, std::uint16_t owner) {
         return change(handle.block, BlockWord::make(handle.generation, owner, BlockState::loaned),
@@ -82,7 +87,8 @@ class BlockPool {
 
   private:
     const SizeClass* class_of(std::uint64_t block) const;
-    BlockHandle allocate_in(const SizeClass& size_class, std::uint16_t owner, std::uint32_t& next);
+    BlockHandle allocate_in(const SizeClass& size_class, std::uint32_t first, std::uint32_t end,
+                            std::uint16_t owner, std::uint32_t& next);
 
     BlockRecord* records_ = nullptr;
     std::byte* pool_ = nullptr;

@@ -96,12 +96,18 @@ std::string check_shape(const Shape& shape) {
     if (shape.participants < 2 || shape.participants > limits::participants_max) {
         return out_of_bounds("participants", shape.participants, 2, limits::participants_max, "");
     }
-    if (shape.overflow > static_cast<std::uint32_t>(Overflow::drop_oldest)) {
+    if (shape.overflow > static_cast<std::uint32_t>(Overflow::spill)) {
         return "overflow " + std::to_string(shape.overflow) + " is unknown";
     }
-    constexpr std::uint32_t known = exclusive_producer | exclusive_consumer | exact_timestamps;
+    constexpr std::uint32_t known = exclusive_producer | exclusive_consumer | exact_timestamps |
+                                    journal_present | when_full_reject | durable_log;
     if ((shape.flags & ~known) != 0) {
         return "flags " + std::to_string(shape.flags) + " are unknown";
+    }
+    const bool spills = shape.overflow == static_cast<std::uint32_t>(Overflow::spill);
+    if (spills != ((shape.flags & journal_present) != 0) ||
+        (!spills && (shape.flags & (when_full_reject | durable_log)) != 0)) {
+        return "overflow and journal contradict each other: a queue has one if it spills";
     }
     if (shape.overflow == static_cast<std::uint32_t>(Overflow::drop_oldest) &&
         (shape.flags & exclusive_consumer) != 0) {
@@ -169,8 +175,16 @@ std::optional<Geometry> plan(const Shape& shape) {
     geometry.attempts_offset = place(shape.capacity * sizeof(SlotAttempts));
     geometry.notes_offset = place(shape.capacity * sizeof(SlotNote));
     geometry.failures_offset = place(shape.capacity * sizeof(SlotFirstFailure));
+    if (geometry.has(durable_log)) {
+        geometry.lsns_offset = place(shape.capacity * sizeof(SlotLsn));
+    }
     geometry.blocks_offset = place(geometry.block_count * sizeof(BlockRecord));
     geometry.slots_offset = place(shape.capacity * shape.slot_size);
+    if (geometry.has(journal_present)) {
+        const std::uint64_t ingress = std::min(shape.capacity, limits::ingress_capacity_max);
+        geometry.ingress_log2 = static_cast<std::uint32_t>(std::countr_zero(ingress));
+        geometry.ingress_offset = place(ingress * shape.slot_size);
+    }
     geometry.segment_bytes = end;
     return geometry;
 }

@@ -23,8 +23,11 @@ struct Geometry {
     std::uint64_t attempts_offset = 0;
     std::uint64_t notes_offset = 0;
     std::uint64_t failures_offset = 0;
+    std::uint64_t lsns_offset = 0;  // durable queues
     std::uint64_t blocks_offset = 0;
     std::uint64_t slots_offset = 0;
+    std::uint64_t ingress_offset = 0;
+    std::uint32_t ingress_log2 = 0;  // of its slots, as many bytes each as the others
     std::uint64_t segment_bytes = 0;
 
     SizeClass classes[limits::size_classes_max]{};
@@ -33,6 +36,11 @@ struct Geometry {
     std::uint64_t pool_bytes = 0;   // size of the pool's memfd; 0: no pool
 
     bool has(QueueFlag flag) const { return (shape.flags & flag) != 0; }
+    // Of a class, the blocks from this one on are for what is on its way into the journal: else
+    // messages that wait in the front ring could take all, and those that come would have no way.
+    std::uint32_t first_journal_block(const SizeClass& size_class) const {
+        return has(journal_present) ? (size_class.block_count + 1) / 2 : size_class.block_count;
+    }
 };
 
 // What is wrong with a shape, as "capacity 100 is not a power of two (64 to 16777216)"; empty if

@@ -3,7 +3,8 @@
 // A queue is one sealed memfd, the ring segment, and from its first large message on a second one,
 // the pool. The ring segment holds, in this order and at the offsets that geometry.hpp plans:
 //   SegmentHeader | ParticipantRecord[participants] | returned map: cell[N] | attempts[N] | note[N]
-//   | first failure[N] | BlockRecord[blocks] | slot[N]
+//   | first failure[N] | LSN[N], with a journal | BlockRecord[blocks] | slot[N]
+//   | ingress slot[M], with a journal
 // The pool holds payload bytes alone; consumers get it by a read-only descriptor.
 //
 // To change anything here: raise `segment_version`, update docs/segment_format.md, and expect every
@@ -20,7 +21,7 @@
 namespace shmq::shm {
 
 constexpr std::uint64_t segment_magic = 0x31474553514d4853;  // "SHMQSEG1", little-endian
-constexpr std::uint32_t segment_version = 2;
+constexpr std::uint32_t segment_version = 3;
 
 // ---- Slots -------------------------------------------------------------------------------------
 //
@@ -283,13 +284,16 @@ static_assert(offsetof(Totals, redriven) == 208);
 static_assert(sizeof(Totals) == 256);
 
 // ---- Header ------------------------------------------------------------------------------------
-enum class Overflow : std::uint32_t { block = 0, reject = 1, drop_oldest = 2 };
+enum class Overflow : std::uint32_t { block = 0, reject = 1, drop_oldest = 2, spill = 3 };
 
 enum QueueFlag : std::uint32_t {
     exclusive_producer = 1u << 0,
     exclusive_consumer = 1u << 1,
     exact_timestamps = 1u << 2,
-    pool_present = 1u << 3,  // set by the daemon once it has made the pool
+    pool_present = 1u << 3,      // set by the daemon once it has made the pool
+    journal_present = 1u << 4,   // it spills, or is durable: there is an ingress ring
+    when_full_reject = 1u << 5,  // where the journal finds no room: refuse instead of block
+    durable_log = 1u << 6,       // every message goes through the journal
 };
 
 // What defines a queue's shape; constant once the segment is ready. Everything else about the
@@ -341,6 +345,45 @@ struct MoveMark {
 };
 static_assert(sizeof(MoveMark) == 32);
 
+// ---- Journal -----------------------------------------------------------------------------------
+// Where a message that is on its way into the front ring comes from.
+enum class RefillSource : std::uint32_t { none = 0, log = 1, ingress = 2 };
+
+// What a queue with a journal has besides (gate.hpp, journal_side.hpp).
+struct alignas(64) JournalArea {
+    Atomic<std::uint64_t> ingress_tail;              // 0: a hint, as SegmentHeader::tail
+    alignas(64) Atomic<std::uint64_t> ingress_head;  // 64: everything before it was taken
+
+    // The supervisor's asking: who has done what it waits for rings its doorbell.
+    alignas(64) Atomic<std::uint32_t> listening;  // 128: 1: for messages in the ingress
+    Atomic<std::uint32_t> wants_room;             // 132: 1: for room in the front ring
+    // The supervisor's memory of how far it is, for its successor.
+    Atomic<std::uint64_t> refilled;      // 136: no message of the log before this LSN is awaited
+    Atomic<std::uint64_t> note_front;    // 144: a refill under way: to where, + 1; 0: none
+    Atomic<std::uint64_t> note_source;   // 152: from where: LSN, or ingress position
+    Atomic<std::uint32_t> note_kind;     // 160: RefillSource
+    Atomic<std::uint32_t> confirms_end;  // 164: 1: nothing more will be confirmed: the disk failed
+    Atomic<std::uint32_t> no_room;       // 168: 1: the disk, or the limit of the log, is full
+    std::uint32_t reserved_word;         // 172
+    Atomic<std::uint64_t> memory[2];     // 176: random: the log's positions are of this memory
+
+    // Ingress positions before these are in the log, and safe from power loss.
+    alignas(64) Atomic<std::uint64_t> logged;  // 192
+    Atomic<std::uint64_t> durable;             // 200
+    std::uint8_t reserved_confirms[48];        // 208
+    WaitPoint confirms;                        // 256: who awaits a confirm sleeps here
+};
+static_assert(offsetof(JournalArea, ingress_head) == 64);
+static_assert(offsetof(JournalArea, listening) == 128);
+static_assert(offsetof(JournalArea, refilled) == 136);
+static_assert(offsetof(JournalArea, note_kind) == 160);
+static_assert(offsetof(JournalArea, logged) == 192);
+static_assert(offsetof(JournalArea, confirms) == 256);
+static_assert(sizeof(JournalArea) == 320);
+
+// Of each slot of a durable queue's front ring: where its message stands in the log; 0: nowhere.
+using SlotLsn = Atomic<std::uint64_t>;
+
 struct alignas(4096) SegmentHeader {
     std::uint64_t magic;              // 0
     std::uint32_t version;            // 8
@@ -363,6 +406,7 @@ struct alignas(4096) SegmentHeader {
     Atomic<std::uint32_t> live_flags;             // 452: QueueFlag pool_present
     Atomic<std::uint64_t> purge_position;         // 456: an exclusive consumer frees up to here
     Atomic<std::uint64_t> purge_requests;         // 464: moves with every purge
+    Atomic<std::uint64_t> gate;                   // 472: which way messages go (gate.hpp)
     alignas(64) Atomic<std::uint32_t> supervisor_work;  // 512: 1: slots wait for a decision
     std::uint32_t reserved_word;                        // 516
     // The supervisor's count under way (count_journal.hpp).
@@ -373,6 +417,7 @@ struct alignas(4096) SegmentHeader {
     Policy policy;                      // 832
     std::uint8_t reserved_policy[40];   // 1112
     MoveMark incoming;                  // 1152: a move to here
+    JournalArea journal;                // 1216
 };
 static_assert(offsetof(SegmentHeader, magic) == 0);
 static_assert(offsetof(SegmentHeader, version) == 8);
@@ -390,12 +435,14 @@ static_assert(offsetof(SegmentHeader, in_flight_cap) == 448);
 static_assert(offsetof(SegmentHeader, live_flags) == 452);
 static_assert(offsetof(SegmentHeader, purge_position) == 456);
 static_assert(offsetof(SegmentHeader, purge_requests) == 464);
+static_assert(offsetof(SegmentHeader, gate) == 472);
 static_assert(offsetof(SegmentHeader, supervisor_work) == 512);
 static_assert(offsetof(SegmentHeader, count_step) == 520);
 static_assert(offsetof(SegmentHeader, count_value) == 528);
 static_assert(offsetof(SegmentHeader, totals) == 576);
 static_assert(offsetof(SegmentHeader, policy) == 832);
 static_assert(offsetof(SegmentHeader, incoming) == 1152);
+static_assert(offsetof(SegmentHeader, journal) == 1216);
 static_assert(sizeof(SegmentHeader) == 4096);
 
 constexpr std::uint64_t mix_fingerprint(std::uint64_t sum, std::uint64_t value) {
@@ -409,7 +456,8 @@ constexpr std::uint64_t segment_fingerprint = [] {
          {sizeof(SlotHeader), sizeof(BlockReference), sizeof(BlockRecord), sizeof(SizeClass),
           sizeof(WaitPoint), sizeof(ParticipantRecord), sizeof(Totals), sizeof(Shape),
           sizeof(SegmentHeader), sizeof(ReturnedCell), sizeof(SlotAttempts), sizeof(SlotNote),
-          sizeof(SlotFirstFailure), sizeof(DeadLetterRecord), sizeof(Policy), sizeof(MoveMark)}) {
+          sizeof(SlotFirstFailure), sizeof(DeadLetterRecord), sizeof(Policy), sizeof(MoveMark),
+          sizeof(JournalArea), sizeof(SlotLsn)}) {
         sum = mix_fingerprint(sum, value);
     }
     return mix_fingerprint(sum, segment_version);

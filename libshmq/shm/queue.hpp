@@ -6,8 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "shm/block_pool.hpp"
+#include "shm/gate.hpp"
 #include "shm/geometry.hpp"
 #include "shm/layout.hpp"
 #include "shm/returned_map.hpp"
@@ -27,7 +29,9 @@ struct QueueView {
     SlotAttempts* attempts = nullptr;
     SlotNote* notes = nullptr;
     SlotFirstFailure* first_failures = nullptr;
+    SlotLsn* lsns = nullptr;  // null: not a durable queue
     SlotRing ring;
+    SlotRing ingress;  // only with a journal
     ReturnedMap map;
     BlockPool pool;
 
@@ -36,7 +40,9 @@ struct QueueView {
     std::uint32_t length_at(std::uint64_t position) const {
         return ring.slot(position).length.load(memory_order_relaxed) & length_mask;
     }
-    BlockHandle block_at(std::uint64_t position) const;
+    BlockHandle block_at(std::uint64_t position) const { return block_at(ring, position); }
+    BlockHandle block_at(const SlotRing& of, std::uint64_t position) const;
+    bool has_journal() const { return geometry->has(journal_present); }
     // The count of vain deliveries of the message with that sequence.
     Attempts attempts_of(std::uint64_t sequence) const;
     // Counts one more, unless the lease with that tag was counted already. `held` tells whether the
@@ -56,7 +62,8 @@ struct QueueView {
     std::uint32_t space_wakes() const { return geometry->class_count == 0 ? 1 : UINT32_MAX; }
 };
 
-enum class SendStatus { sent, full, closed, too_big };
+// refused: the journal finds no room, and the queue's users are not to wait for it.
+enum class SendStatus { sent, full, refused, closed, too_big };
 
 // A producer's side. One thread at a time.
 class SendSide {
@@ -75,6 +82,8 @@ class SendSide {
     // A block to write a payload into. Invalid: none is free (drop-oldest has dropped what it
     // could). REQUIRES: inline_bytes < bytes <= max_message.
     BlockHandle allocate(std::uint64_t bytes);
+    // Whether the queue would rather refuse a message now than have its sender wait.
+    bool refuses() const;
     void release(BlockHandle block) {
         view_.pool.free(block);
         wake_space();
@@ -90,30 +99,53 @@ class SendSide {
     void wake_space();
     // A guess by one slot further on: whether a run of them is free.
     bool room_for_many() const {
-        return view_.ring.free_at(cursor_.next + view_.ring.run_length(512));
+        const bool direct = gate_is_direct(*view_.header);
+        const SlotRing& ring = direct ? view_.ring : view_.ingress;
+        return ring.free_at((direct ? cursor_ : ingress_cursor_).next + ring.run_length(512));
     }
+    // Whether the supervisor waits for what was sent into the journal since the last call.
+    bool take_supervisor_needed() { return std::exchange(supervisor_needed_, false); }
+    // Behind the last message that went into the ingress: its confirms count in these positions.
+    std::uint64_t ingress_position() const { return ingress_position_; }
 
     QueueView& view() { return view_; }
     ParticipantRecord& record() { return *record_; }
     bool closed() const { return view_.header->items.closed.load(memory_order_relaxed) != 0; }
 
   private:
+    // Where a message lies.
+    struct Place {
+        const SlotRing* ring = nullptr;
+        std::uint64_t position = 0;
+    };
     template <typename Fill>
-    SendStatus place(std::size_t length, std::uint64_t timestamp, bool wake_now, Fill fill,
-                     std::uint64_t& position);
+    SendStatus place(std::size_t length, std::uint64_t timestamp, bool wake_now, bool by_journal,
+                     Fill fill, Place& place);
     template <typename Fill>
-    bool fill_and_publish(std::uint64_t position, std::size_t length, std::uint64_t timestamp,
-                          Fill fill);
+    SendStatus place_in_front(std::size_t length, std::uint64_t timestamp, bool wake_now, Fill fill,
+                              Place& place);
+    template <typename Fill>
+    SendStatus place_in_ingress(std::size_t length, std::uint64_t timestamp, Fill fill,
+                                Place& place, bool& gate_moved);
+    template <typename Fill>
+    bool fill_and_publish(SlotRing ring, std::uint64_t position, std::size_t length,
+                          std::uint64_t timestamp, Fill fill);
+    void call_journal(GateWord seen);
+    void tell_of_arrival();
+    void reopen_ingress(std::uint64_t position);
     bool make_room();
 
     QueueView view_;
     ParticipantRecord* record_;
     std::uint16_t number_;
-    bool exclusive_;
+    bool exclusive_;  // and by plain stores: no queue with a journal
     bool drop_oldest_;
     bool fence_;
+    bool supervisor_needed_ = false;
     Cursor cursor_;
     Cursor drop_cursor_;
+    Cursor ingress_cursor_;
+    std::uint64_t ingress_position_ = 0;
     BlockPool::Cursors block_cursors_;
 };
 
@@ -157,7 +189,11 @@ class ReceiveSide {
     // The same for a message without a block that no producer has passed over. Wakes nobody: that
     // is for the caller, producers_wait() tells. False: nothing happened.
     bool ack_at_once(Lease lease);
-    bool producers_wait() const { return anybody_waits(view_.header->space); }
+    // Or the supervisor, with messages from the journal: then take_supervisor_needed.
+    bool producers_wait() const {
+        return anybody_waits(view_.header->space) ||
+               (has_journal_ && view_.header->journal.wants_room.load(memory_order_relaxed) == 1);
+    }
     // Back to the queue: at once, or where it has a retry delay after that, or at `due` (monotonic
     // ns) if not 0. `take_supervisor_needed` afterwards: ring the doorbell.
     HoldStatus nack(Delivery& delivery, std::uint64_t due = 0);
@@ -181,7 +217,11 @@ class ReceiveSide {
         if (exclusive_) fence_if_asked(view_.header->space, fence_);
         if (anybody_waits(view_.header->space)) [[unlikely]]
             wake_space_sleepers();
+        if (has_journal_) tell_of_room(false);
     }
+    // Where the journal's messages wait for room: sees to it that the supervisor is told. `empty`:
+    // there is nothing to receive any more; else only once there is room for many.
+    void tell_of_room(bool empty);
     // After a sleep: passes the wake-up on if there is more than we took.
     void pass_wake_on();
     std::uint32_t in_flight() const { return static_cast<std::uint32_t>(in_flight_); }
@@ -230,6 +270,7 @@ class ReceiveSide {
     bool exclusive_;
     bool fence_;
     bool retries_later_;
+    bool has_journal_;
     bool supervisor_needed_ = false;
     Cursor cursor_;
     ReturnedFinds finds_;

@@ -21,6 +21,7 @@ ReceiveSide::ReceiveSide(const QueueView& view, std::uint16_t number, std::uint3
       exclusive_(view.geometry->has(exclusive_consumer)),
       fence_(fence),
       retries_later_(view.header->policy.retry_first_ns != 0),
+      has_journal_(view.has_journal()),
       seen_returns_(view.map.returns() - 1),  // look once at the start
       seen_purges_(view.header->purge_requests.load(memory_order_acquire)) {
     cursor_.next = view_.header->head.load(memory_order_relaxed);
@@ -63,7 +64,9 @@ ReceiveStatus ReceiveSide::look_and_take(Delivery& delivery, bool thorough) {
         } else {
             finds_.look_on(view_.ring, view_.map, cells_when_empty);
         }
-        return receive_found(delivery) ? ReceiveStatus::received : ReceiveStatus::empty;
+        if (receive_found(delivery)) return ReceiveStatus::received;
+        if (has_journal_) tell_of_room(true);
+        return ReceiveStatus::empty;
     }
 }
 
@@ -325,6 +328,18 @@ void ReceiveSide::give_everything_back() {
 
 void ReceiveSide::wake_space_sleepers() {
     if (wake_waiters(view_.header->space, view_.space_wakes())) bump(record_->wakes);
+}
+
+void ReceiveSide::tell_of_room(bool empty) {
+    auto& wanted = view_.header->journal.wants_room;
+    if (wanted.load(memory_order_relaxed) != 1) return;
+    const std::uint64_t begun = later(view_.header->head.load(memory_order_relaxed), cursor_.next);
+    const std::uint64_t left = view_.header->tail.load(memory_order_relaxed) - begun;
+    if (!empty && left > view_.ring.capacity() / 2 && left <= view_.ring.capacity()) return;
+    // One of us rings. Should it be stopped before, the supervisor's own time brings it back.
+    std::uint32_t expected = 1;
+    if (wanted.compare_exchange_strong(expected, 2, memory_order_seq_cst, memory_order_relaxed))
+        supervisor_needed_ = true;
 }
 
 void ReceiveSide::pass_wake_on() {

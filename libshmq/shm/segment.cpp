@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "base/check.hpp"
+#include "shm/gate.hpp"
 
 namespace shmq::shm {
 namespace {
@@ -167,6 +168,10 @@ std::unique_ptr<Segment> Segment::create(const Shape& shape, const std::uint8_t 
     std::memcpy(header.identity, identity, sizeof header.identity);
     header.shape = shape;
     header.policy = policy;
+    if ((shape.flags & durable_log) != 0) {
+        header.gate.store(GateWord::make(1, GateState::journal).raw, memory_order_relaxed);
+    }
+    header.journal.refilled.store(1, memory_order_relaxed);  // the first LSN
     segment->policy_ = policy;
     std::memcpy(segment->identity_, identity, sizeof identity);
     header.in_flight_cap.store(1, memory_order_relaxed);

@@ -14,7 +14,7 @@ ClaimStatus SlotRing::search_free(Cursor& cursor, std::uint64_t& found) {
         const std::int64_t ahead = lap_difference(word.lap(), lap_of(position));
         if (ahead < 0) {
             if (word.state() == SlotState::ready) return ClaimStatus::full;
-            if (word.state() == SlotState::free) {
+            if (word.state() == SlotState::free || word.state() == SlotState::closed) {
                 // Only a hint that ran ahead of the truth leads here: go to where the ring ends.
                 position += static_cast<std::uint64_t>(ahead) << capacity_log2_;
                 run_start = position;
@@ -32,6 +32,10 @@ ClaimStatus SlotRing::search_free(Cursor& cursor, std::uint64_t& found) {
             run_start = position;
             cursor.next = position;
             continue;
+        }
+        if (word.state() == SlotState::closed) {
+            found = cursor.next = position;
+            return ClaimStatus::closed;
         }
         if (word.state() != SlotState::free) {
             run_start = ++position;
@@ -72,9 +76,10 @@ bool SlotRing::pass_over(Cursor& cursor, std::uint64_t position) {
 
 ClaimStatus SlotRing::search_and_claim(Cursor& cursor, std::uint16_t owner,
                                        std::uint64_t& position) {
-    cursor.next = later(cursor.next, header_->tail.load(memory_order_relaxed));
+    cursor.next = later(cursor.next, hints_.tail->load(memory_order_relaxed));
     for (;;) {
-        if (search_free(cursor, position) == ClaimStatus::full) return ClaimStatus::full;
+        const ClaimStatus status = search_free(cursor, position);
+        if (status != ClaimStatus::claimed) return status;
         if (claim_at(cursor, owner, position)) return ClaimStatus::claimed;
     }
 }
@@ -95,9 +100,11 @@ void SlotRing::abandon(std::uint64_t position, std::uint16_t owner) {
 TakeStatus SlotRing::find_ready(Cursor& cursor, std::uint64_t& position) {
     position = cursor.next;
     for (;;) {
+        if (cursor.steps_left == 0) return TakeStatus::empty;
+        --cursor.steps_left;
         const SlotWord word = word_at(position);  // [1]
         const std::int64_t ahead = lap_difference(word.lap(), lap_of(position));
-        if (ahead < 0 || (ahead == 0 && word.state() == SlotState::free)) return TakeStatus::empty;
+        if (ahead < 0 || (ahead == 0 && word.unclaimed())) return TakeStatus::empty;
         if (ahead == 0 && word.state() == SlotState::ready) return TakeStatus::taken;
         if (ahead == 0 && word.state() == SlotState::writing) {
             if (!wait_for_claimant(cursor, position, word)) return TakeStatus::empty;
@@ -144,14 +151,14 @@ bool SlotRing::ready_beyond(std::uint64_t position) const {
     for (++position; position != end; ++position) {
         const SlotWord word = word_at(position);
         const std::int64_t ahead = lap_difference(word.lap(), lap_of(position));
-        if (ahead < 0 || (ahead == 0 && word.state() == SlotState::free)) return false;
+        if (ahead < 0 || (ahead == 0 && word.unclaimed())) return false;
         if (ahead == 0 && word.state() == SlotState::ready) return true;
     }
     return false;
 }
 
 TakeStatus SlotRing::search_and_take(Cursor& cursor, std::uint16_t owner, Lease& lease) {
-    cursor.next = later(cursor.next, header_->head.load(memory_order_relaxed));
+    cursor.next = later(cursor.next, hints_.head->load(memory_order_relaxed));
     std::uint64_t position = 0;
     for (;;) {
         if (find_ready(cursor, position) == TakeStatus::empty) return TakeStatus::empty;

@@ -14,6 +14,10 @@
 //                          leased(L',0) -> returned(L') or free(L'+1);
 //                          free(L) -> writing(L,0) -> leased(L,0): a message moved to here
 //
+// In the ingress ring of a queue with a journal (gate.hpp), from which the supervisor alone takes:
+//   the supervisor         ready(L) -> free(L+1); free(L) or closed(L) -> closed(L)
+//   any producer           closed(L) -> free(L)
+//
 // Invariants.
 // 1. Nobody writes a slot's header or inline payload without owning the slot: writing(P), or free
 //    under an exclusive producer.
@@ -45,7 +49,7 @@ struct Cursor {
     std::uint64_t next = 0;       // everything before it is known to be passed
     std::uint8_t patience[16]{};  // log2 of how much longer to wait, by low bits of the claimant
     Atomic<std::uint64_t>* skips = nullptr;  // counts unfinished claims gone past; its owner's
-    // Of the slow search for a free slot; the supervisor follows no peer's words for ever.
+    // Of the slow searches; the supervisor follows no peer's words for ever.
     std::uint64_t steps_left = UINT64_MAX;
 };
 
@@ -63,7 +67,13 @@ constexpr std::uint64_t prefetch_slots = 8;
 // seven more steps, and the line that all share moves an eighth as often.
 constexpr std::uint64_t hint_interval = 8;
 
-enum class ClaimStatus { claimed, full };
+// Two of SegmentHeader's words, or of JournalArea's.
+struct RingHints {
+    Atomic<std::uint64_t>* head = nullptr;
+    Atomic<std::uint64_t>* tail = nullptr;
+};
+
+enum class ClaimStatus { claimed, full, closed };
 enum class TakeStatus { taken, empty };
 enum class HoldStatus { done, stale };
 
@@ -74,10 +84,10 @@ inline std::byte* payload_of(SlotHeader& slot) {
 class SlotRing {
   public:
     SlotRing() = default;
-    SlotRing(std::byte* slots, SegmentHeader& header, std::uint32_t capacity_log2,
+    SlotRing(std::byte* slots, RingHints hints, std::uint32_t capacity_log2,
              std::uint32_t slot_size_log2)
         : slots_(slots),
-          header_(&header),
+          hints_(hints),
           index_mask_((std::uint64_t{1} << capacity_log2) - 1),
           capacity_log2_(capacity_log2),
           slot_size_log2_(slot_size_log2) {}
@@ -98,7 +108,7 @@ class SlotRing {
     // ---- Producers ----
     // Finds the next free position, passing over occupied slots, and leaves it unclaimed: enough
     // for an exclusive producer, who alone may touch it. full: a slot before it still holds a ready
-    // message of the last lap, or no slot is free at all.
+    // message of the last lap, or no slot is free at all. closed: the next one is.
     ClaimStatus find_free(Cursor& cursor, std::uint64_t& position) {
         position = cursor.next;
         if (free_at(position)) [[likely]]
@@ -132,7 +142,7 @@ class SlotRing {
             return false;
         }
         cursor.next = position + 1;
-        store_hint(header_->tail, position + 1);
+        store_hint(*hints_.tail, position + 1);
         return true;
     }
     // writing -> ready. False: the claim was skipped; the slot was given up, send again.
@@ -171,7 +181,7 @@ class SlotRing {
             return false;
         }
         cursor.next = position + 1;
-        store_hint(header_->head, position + 1);
+        store_hint(*hints_.head, position + 1);
         lease = {position, leased};
         return true;
     }
@@ -244,7 +254,7 @@ class SlotRing {
     HoldStatus change_held(const Lease& lease, Change to);
 
     std::byte* slots_ = nullptr;
-    SegmentHeader* header_ = nullptr;
+    RingHints hints_;
     std::uint64_t index_mask_ = 0;
     std::uint32_t capacity_log2_ = 0;
     std::uint32_t slot_size_log2_ = 0;

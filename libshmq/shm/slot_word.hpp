@@ -22,7 +22,7 @@ enum class SlotState : std::uint8_t {
     ready = 3,     // never delivered
     leased = 4,    // delivered to its owner; owner 0: the supervisor decides
     returned = 5,  // to be delivered again
-    // 6 acked and 7 closed belong to the journal and do not occur without one.
+    closed = 7,    // ingress only: nobody sends here until the gate says so
 };
 
 constexpr unsigned lap_bits = 36;
@@ -43,6 +43,13 @@ struct SlotWord {
     constexpr std::uint8_t tag() const { return static_cast<std::uint8_t>(raw >> 20); }
     constexpr std::uint16_t owner() const { return static_cast<std::uint16_t>(raw >> 4); }
     constexpr SlotState state() const { return static_cast<SlotState>(raw & 15); }
+
+    // A closed slot carries the gate's epoch in place of tag and owner.
+    static constexpr SlotWord closed(std::uint64_t lap, std::uint32_t epoch) {
+        return make(lap, static_cast<std::uint8_t>(epoch >> 16), static_cast<std::uint16_t>(epoch),
+                    SlotState::closed);
+    }
+    constexpr std::uint32_t epoch() const { return std::uint32_t{tag()} << 16 | owner(); }
 
     // The word that frees this slot.
     constexpr SlotWord freed() const { return free(lap() + 1); }
@@ -65,6 +72,10 @@ struct SlotWord {
     constexpr bool occupied() const {
         return state() == SlotState::leased || state() == SlotState::returned ||
                state() == SlotState::skipped;
+    }
+
+    constexpr bool unclaimed() const {
+        return state() == SlotState::free || state() == SlotState::closed;
     }
 
     constexpr bool operator==(const SlotWord&) const = default;

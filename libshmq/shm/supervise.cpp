@@ -119,6 +119,7 @@ Reclaimed Supervise::reclaim(std::uint16_t number, Ending ending, Nanoseconds no
     const Hand hand = begin_taking_back(record, number, ParticipantState::gone, failed != nullptr);
     finish_drop(record, number);
     reclaim_slots(number, false, hand, failed, reclaimed);
+    reclaimed.claims += reclaim_ingress(number);
     if (is_exclusive_reader(record)) purge_left_to_holder_ = false;
     reclaimed.blocks = reclaim_blocks(number);
 
@@ -157,6 +158,7 @@ void Supervise::wake_everybody() {
     view_.map.announce();
     restart_waiters(view_.header->items);
     restart_waiters(view_.header->space);
+    restart_waiters(view_.header->journal.confirms);
 }
 
 // ---- Slots -------------------------------------------------------------------------------------
@@ -288,6 +290,24 @@ void Supervise::reclaim_slot(std::uint64_t index, SlotWord word, const Cause* ca
     damaged_ = true;
 }
 
+// Of the ring in front of a journal: unfinished sends. What is ready there is nobody's any more.
+std::uint64_t Supervise::reclaim_ingress(std::uint16_t number) {
+    std::uint64_t claims = 0;
+    if (!view_.has_journal()) return claims;
+    for (std::uint64_t index = 0; index < view_.ingress.capacity(); ++index) {
+        for (int round = 0; round < rounds_most; ++round) {
+            const SlotWord word = view_.ingress.word_at(index);
+            const bool claim = word.owner() == number && (word.state() == SlotState::writing ||
+                                                          word.state() == SlotState::skipped);
+            if (!claim) break;
+            if (!view_.ingress.change(index, word, word.freed())) continue;
+            ++claims;
+            break;
+        }
+    }
+    return claims;
+}
+
 // A drop that its producer began: freed means dropped, leased means that it is returned like
 // everything else that the dead held.
 void Supervise::finish_drop(ParticipantRecord& record, std::uint16_t number) {
@@ -353,13 +373,19 @@ std::uint64_t Supervise::reclaim_blocks(std::uint16_t number) {
 }
 
 void Supervise::mark_referred(std::vector<Suspect>& suspects) {
-    for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index) {
-        const SlotState state = view_.ring.word_at(index).state();
+    // The ingress first: from there a message may go on into the other, never back.
+    if (view_.has_journal()) mark_referred(suspects, view_.ingress);
+    mark_referred(suspects, view_.ring);
+}
+
+void Supervise::mark_referred(std::vector<Suspect>& suspects, const SlotRing& ring) {
+    for (std::uint64_t index = 0; index < ring.capacity(); ++index) {
+        const SlotState state = ring.word_at(index).state();
         if (state != SlotState::ready && state != SlotState::leased &&
             state != SlotState::returned) {
             continue;
         }
-        const BlockHandle block = view_.block_at(index);
+        const BlockHandle block = view_.block_at(ring, index);
         if (!block.valid()) continue;
         const auto place = std::lower_bound(suspects.begin(), suspects.end(), block.block,
                                             [](const Suspect& suspect, std::uint64_t wanted) {

@@ -183,9 +183,11 @@ class Supervise {
     void reclaim_slots(std::uint16_t number, bool leases_only, const Hand& hand, const Cause* cause,
                        Reclaimed& reclaimed);
     void reclaim_slot(std::uint64_t index, SlotWord word, const Cause* cause, Reclaimed& reclaimed);
+    std::uint64_t reclaim_ingress(std::uint16_t number);
     void finish_drop(ParticipantRecord& record, std::uint16_t number);
     std::uint64_t reclaim_blocks(std::uint16_t number);
     void mark_referred(std::vector<Suspect>& suspects);
+    void mark_referred(std::vector<Suspect>& suspects, const SlotRing& ring);
     void wake_everybody();
 
     // Slots in our hands: supervise_slots.cpp.

@@ -241,6 +241,7 @@ void Supervise::close(QueueStatus status) {
     view_.header->space.closed.store(static_cast<std::uint32_t>(status), memory_order_seq_cst);
     restart_waiters(view_.header->items);
     restart_waiters(view_.header->space);
+    restart_waiters(view_.header->journal.confirms);
 }
 
 }  // namespace shmq::shm

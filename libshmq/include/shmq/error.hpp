@@ -41,12 +41,13 @@ enum class Condition : std::uint16_t {
     // Failures.
     no_daemon = 40,  // none answers, and none may or can be started
     protocol_error = 41,
-    incompatible = 42,  // segment or daemon of another version
-    corrupt = 43,       // shared memory holds what it must not
-    forked = 44,        // handle of the parent used in a child of fork
-    closed = 45,        // the handle was closed or moved from
-    quarantined = 46,   // the queue was found damaged and is out of service
-    system_error = 47,  // see os_error()
+    incompatible = 42,    // segment or daemon of another version
+    corrupt = 43,         // shared memory holds what it must not
+    forked = 44,          // handle of the parent used in a child of fork
+    closed = 45,          // the handle was closed or moved from
+    quarantined = 46,     // the queue was found damaged and is out of service
+    system_error = 47,    // see os_error()
+    journal_failed = 48,  // the disk failed: nothing more is confirmed
 };
 
 // The name of a condition as written above.

@@ -15,6 +15,7 @@
 #include <span>
 #include <string_view>
 
+#include <shmq/durability.hpp>
 #include <shmq/error.hpp>
 #include <shmq/message.hpp>
 
@@ -28,9 +29,10 @@ class SHMQ_EXPORT Producer {
     Producer& operator=(Producer&& other) noexcept;
     ~Producer();  // detaches; what was sent stays
 
-    // Copies the payload and sends it. Blocks while there is no room (Overflow::block), for ever or
-    // until the deadline. No system call unless it sleeps or wakes somebody; allocates nothing.
-    // Conditions: full (Overflow::reject), timed_out, too_big, queue_removed, quarantined, forked.
+    // Copies the payload and sends it. Blocks while there is no room (Overflow::block, or a journal
+    // that finds none), for ever or until the deadline. No system call unless it sleeps or wakes
+    // somebody; allocates nothing. Conditions: full (Overflow::reject), timed_out, too_big,
+    // queue_removed, quarantined, forked.
     Result<void> send(std::span<const std::byte> payload) noexcept;
     Result<void> send(std::string_view payload) noexcept {
         return send(std::as_bytes(std::span(payload.data(), payload.size())));
@@ -64,6 +66,24 @@ class SHMQ_EXPORT Producer {
                                          Deadline deadline) noexcept;
     Result<std::size_t> try_send_batch(
         std::span<const std::span<const std::byte>> payloads) noexcept;
+
+    // ---- Confirms, of queues with a durable journal ----
+    // A send returns when its message is accepted. The journal then writes and syncs many at once;
+    // how far it has come is told to all. Confirms are cumulative: what was sent before a confirmed
+    // message by the same producer is confirmed as well. Semantics: RabbitMQ's publisher confirms
+    // with `multiple`.
+    //
+    // A receipt stands for all that this producer has sent so far; 0: nothing that needs a confirm.
+    std::uint64_t last_receipt() const noexcept;
+    // Whether all up to that receipt has reached the level. Reads shared memory; never blocks.
+    bool is_confirmed(std::uint64_t receipt, Durability level) const noexcept;
+    // Blocks until all sent so far, or all up to that receipt, has reached the level. Conditions:
+    // timed_out, interrupted, invalid_argument (no durable journal), journal_failed (nothing more
+    // will be confirmed), queue_removed, quarantined, forked. `accepted` returns at once.
+    Result<void> await_confirm(Durability level) noexcept;
+    Result<void> await_confirm_until(Durability level, Deadline deadline) noexcept;
+    Result<void> await_confirm_until(std::uint64_t receipt, Durability level,
+                                     Deadline deadline) noexcept;
 
     // Largest payload this queue takes, in bytes.
     std::uint64_t max_message() const noexcept;

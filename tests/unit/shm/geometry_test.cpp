@@ -41,7 +41,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadShape{"lease_long", [](Shape& s) { s.lease_ns = UINT64_MAX; }, "lease"},
         BadShape{"participants_few", [](Shape& s) { s.participants = 1; }, "participants 1"},
         BadShape{"participants_many", [](Shape& s) { s.participants = 1025; }, "participants"},
-        BadShape{"overflow", [](Shape& s) { s.overflow = 3; }, "overflow 3"},
+        BadShape{"overflow", [](Shape& s) { s.overflow = 4; }, "overflow 4"},
         BadShape{"flags", [](Shape& s) { s.flags = 1u << 20; }, "flags"},
         BadShape{"pool_flag", [](Shape& s) { s.flags = pool_present; }, "flags"},
         BadShape{"drop_exclusive",
