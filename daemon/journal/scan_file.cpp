@@ -24,7 +24,10 @@ std::int64_t read_whole(Disk& disk, File& file, std::uint64_t offset, std::span<
 }
 
 FileScan::FileScan(Disk& disk, File& file, const FileHeader& header, std::uint64_t bytes)
-    : disk_(disk), file_(file), bytes_(bytes), scanner_(header, bytes) {}
+    : disk_(disk),
+      file_(file),
+      bytes_(bytes),
+      scanner_(header.seed, header.record_start, header.first_lsn, bytes) {}
 
 Scanner::Step FileScan::next() {
     for (;;) {
@@ -35,21 +38,27 @@ Scanner::Step FileScan::next() {
 }
 
 void FileScan::read_more() {
-    const std::uint64_t offset = scanner_.wanted_offset();
+    // Lets go of what was passed.
+    const std::size_t passed = std::min(scanner_.offset() - base_, window_.size());
+    window_.erase(window_.begin(), window_.begin() + static_cast<std::ptrdiff_t>(passed));
+    base_ = scanner_.offset();
+    const std::size_t held = window_.size();
+    const std::uint64_t offset = base_ + held;
     const std::uint64_t most = bytes_ - offset;
-    chunk_.resize(std::min(most, std::max(chunk_bytes, scanner_.wanted_bytes())));
-    std::int64_t count = read_whole(disk_, file_, offset, chunk_);
-    if (count < 0) {
-        chunk_.resize(std::min(most, careful_bytes));
-        count = read_whole(disk_, file_, offset, chunk_);
-    }
+    const auto read = [&](std::uint64_t bytes) {
+        window_.resize(held + std::min(most, bytes));
+        return read_whole(disk_, file_, offset, std::span(window_).subspan(held));
+    };
+    std::int64_t count = read(std::max(chunk_bytes, scanner_.wanted_end() - offset));
+    if (count < 0) count = read(careful_bytes);
     if (count < 0) {
         error_ = std::string("cannot be read: ") + std::strerror(static_cast<int>(-count));
         count = 0;
     }
     // What is missing counts as zeros: no record, and the scan goes on behind it.
-    std::fill(chunk_.begin() + static_cast<std::ptrdiff_t>(count), chunk_.end(), std::byte{});
-    scanner_.provide(chunk_);
+    std::fill(window_.begin() + static_cast<std::ptrdiff_t>(held) + count, window_.end(),
+              std::byte{});
+    scanner_.look_at(base_, window_);
 }
 
 }  // namespace shmq::journal

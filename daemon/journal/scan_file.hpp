@@ -34,7 +34,8 @@ class FileScan {
     File& file_;
     std::uint64_t bytes_;
     Scanner scanner_;
-    std::vector<std::byte> chunk_;
+    std::uint64_t base_ = 0;  // the file's offset of window_[0]
+    std::vector<std::byte> window_;
     std::string error_;
 };
 

@@ -2,38 +2,25 @@
 
 #include <algorithm>
 
-#include "base/check.hpp"
-
 namespace shmq::journal {
 
-Scanner::Scanner(const FileHeader& header, std::uint64_t bytes)
-    : seed_(header.seed),
-      bytes_(std::min(bytes, file_max_bytes)),
-      offset_(header.record_start),
-      expected_(header.first_lsn),
-      written_end_(header.record_start),
-      base_(header.record_start) {}
+Scanner::Scanner(std::uint64_t seed, std::uint64_t offset, std::uint64_t lsn, std::uint64_t end)
+    : seed_(seed),
+      end_(std::min(end, file_max_bytes)),
+      offset_(offset),
+      expected_(lsn),
+      written_end_(offset),
+      base_(offset) {}
 
 bool Scanner::have(std::uint64_t count) {
-    const std::uint64_t window_end = base_ + window_.size();
-    if (offset_ + count <= window_end) return true;
-    // Let go of what was passed, then ask for the rest.
-    if (offset_ >= window_end) {
-        window_.clear();
-        base_ = offset_;
-    } else {
-        window_.erase(window_.begin(),
-                      window_.begin() + static_cast<std::ptrdiff_t>(offset_ - base_));
-        base_ = offset_;
-    }
-    wanted_ = count - window_.size();
+    if (offset_ >= base_ && offset_ + count <= base_ + window_.size()) return true;
+    wanted_end_ = offset_ + count;
     return false;
 }
 
-void Scanner::provide(std::span<const std::byte> bytes) {
-    const std::uint64_t room = bytes_ - std::min(bytes_, wanted_offset());
-    window_.insert(window_.end(), bytes.begin(),
-                   bytes.begin() + static_cast<std::ptrdiff_t>(std::min(room, bytes.size())));
+void Scanner::look_at(std::uint64_t offset, std::span<const std::byte> window) {
+    base_ = offset;
+    window_ = window;
 }
 
 void Scanner::pass_over(std::uint64_t bytes) {
@@ -63,9 +50,9 @@ Scanner::Step Scanner::accept() {
 
 Scanner::Step Scanner::next() {
     if (record_due_) return accept();
-    while (!ended_ && offset_ + sizeof(RecordHeader) <= bytes_) {
+    while (!ended_ && offset_ + sizeof(RecordHeader) <= end_) {
         if (!have(sizeof(RecordHeader))) return Step::need;
-        const auto header = read_record(at_offset(sizeof(RecordHeader)), seed_, bytes_ - offset_);
+        const auto header = read_record(at_offset(sizeof(RecordHeader)), seed_, end_ - offset_);
         if (!header || header->lsn < expected_) {
             pass_over(record_alignment);
             continue;
@@ -84,11 +71,11 @@ Scanner::Step Scanner::next() {
         }
         return accept();
     }
-    if (!ended_ && !in_hole_ && offset_ < bytes_) pass_over(bytes_ - offset_);
+    if (!ended_ && !in_hole_ && offset_ < end_) pass_over(end_ - offset_);
     ended_ = true;
     if (!in_hole_) return Step::end;
     in_hole_ = false;
-    hole_.end = bytes_;
+    hole_.end = end_;
     hole_.next_lsn = 0;
     return Step::hole;
 }

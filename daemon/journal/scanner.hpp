@@ -1,5 +1,6 @@
-// Goes through the bytes of one journal file and tells records from holes. Does no I/O itself: it
-// says which bytes it wants, so that start-up, the running daemon and the tools read their own way.
+// Goes through the bytes of one journal file and tells records from holes. Does no I/O and holds no
+// bytes itself: it says which it wants, so that start-up, the running daemon and the tools read
+// their own way.
 //
 // All input is hostile. Whatever the bytes are, every offset is met once or twice, no record
 // reaches beyond the file, and LSNs rise.
@@ -8,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "daemon/journal/format.hpp"
 
@@ -33,17 +33,18 @@ struct Hole {
 class Scanner {
   public:
     enum class Step {
-        need,    // provide() bytes, then call again
+        need,    // look_at() more bytes, then call again
         record,  // see record()
         hole,    // see hole(); records may follow
-        end,     // of the file, or its seal came before
+        end,     // of the bytes, or a seal came before
     };
 
-    // `bytes`: how long the file is.
-    Scanner(const FileHeader& header, std::uint64_t bytes);
+    // From `offset` on, where record `lsn` should be, up to `end`: of the file, or of so much of it
+    // as was written. `seed`: the file's.
+    Scanner(std::uint64_t seed, std::uint64_t offset, std::uint64_t lsn, std::uint64_t end);
 
     Step next();
-    // Until the next call of next() or provide().
+    // Until the next call of next(); its payload lies in the window.
     const Record& record() const { return record_; }
     const Hole& hole() const { return hole_; }
     // The LSN that the next record should have.
@@ -51,30 +52,31 @@ class Scanner {
     // Behind the last record.
     std::uint64_t written_end() const { return written_end_; }
 
-    // After `need`: where to read, and how much at least (never beyond the file).
-    std::uint64_t wanted_offset() const { return base_ + window_.size(); }
-    std::uint64_t wanted_bytes() const { return wanted_; }
-    // Bytes from wanted_offset() on; zeros in place of what cannot be read.
-    void provide(std::span<const std::byte> bytes);
+    // After `need`: bytes from offset() to wanted_end() (never beyond the end) must be in the
+    // window; none before are looked at again.
+    std::uint64_t offset() const { return offset_; }
+    std::uint64_t wanted_end() const { return wanted_end_; }
+    // The file's bytes from `offset` on; the caller's, to stay as they are until the next call.
+    void look_at(std::uint64_t offset, std::span<const std::byte> window);
 
   private:
     // Whether `count` bytes from offset_ on are in the window; if not, sets what is wanted.
     bool have(std::uint64_t count);
     std::span<const std::byte> at_offset(std::uint64_t count) const {
-        return std::span(window_).subspan(offset_ - base_, count);
+        return window_.subspan(offset_ - base_, count);
     }
     // What record_ was filled with counts; goes behind it.
     Step accept();
     void pass_over(std::uint64_t bytes);
 
     std::uint64_t seed_;
-    std::uint64_t bytes_;
+    std::uint64_t end_;
     std::uint64_t offset_;
     std::uint64_t expected_;
     std::uint64_t written_end_;
-    std::uint64_t wanted_ = 0;
+    std::uint64_t wanted_end_ = 0;
     std::uint64_t base_;  // the file's offset of window_[0]
-    std::vector<std::byte> window_;
+    std::span<const std::byte> window_;
     bool in_hole_ = false;
     bool record_due_ = false;  // record_ comes right after the hole just told
     bool ended_ = false;

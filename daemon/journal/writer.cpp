@@ -37,7 +37,9 @@ Writer::Writer(Disk& disk, WriterOptions options, const Recovered& recovered,
         auto file = std::make_shared<LogFile>();
         file->made = {.name = report.name, .file = nullptr, .bytes = report.bytes};
         file->bytes = report.bytes;
+        file->header = report.header;
         file->last_lsn = report.last_lsn;
+        file->logged_end = report.written_end;
         file->in_use = file->finished = file->inherited = true;
         file->damaged = report.damaged_inside;
         files_.push_back(std::move(file));
@@ -96,6 +98,7 @@ void Writer::step(Batch& batch) {
             return write_header(batch);
         case Stage::headed:
             logged_ = std::max(logged_, batch.last_lsn);
+            batch.file->logged_end = batch.end;
             return is_durable() ? sync(batch, Stage::durable) : complete(batch);
         case Stage::durable:
             return complete(batch);

@@ -17,8 +17,10 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -98,6 +100,8 @@ class Writer {
     std::uint64_t logged() const { return logged_; }
     std::uint64_t durable() const { return durable_; }
     std::uint64_t next_lsn() const { return next_lsn_; }
+    // What trim() was told.
+    std::uint64_t floor() const { return floor_; }
     // What recovery found is this log's for good: its own file is in use (see recovery.hpp).
     bool taken_over() const { return take_over_lsn_ == 0 || logged_ >= take_over_lsn_; }
     State state() const { return state_; }
@@ -108,6 +112,19 @@ class Writer {
     std::uint64_t space_bytes() const;
     std::size_t file_count() const;
 
+    // So much of a file as logged() covers: for Reader.
+    struct Part {
+        std::string_view name;  // until the writer does something
+        std::uint64_t seed = 0;
+        std::uint64_t first_lsn = 0;
+        std::uint64_t last_lsn = 0;      // that should be there
+        std::uint64_t record_start = 0;  // of the first
+        std::uint64_t end = 0;           // behind the last
+    };
+    // The one that holds record `lsn`, or else the first behind it; none: nothing from `lsn` on is
+    // logged.
+    std::optional<Part> part_from(std::uint64_t lsn) const;
+
   private:
     struct LogFile {
         MadeFile made;  // file is null until it is there
@@ -115,6 +132,7 @@ class Writer {
         std::uint64_t bytes = 0;  // that records may fill
         std::uint64_t end = record_start_bytes;
         std::uint64_t last_lsn = 0;
+        std::uint64_t logged_end = record_start_bytes;
         bool in_use = false;     // its header is written
         bool finished = false;   // gets no more records
         bool inherited = false;  // a predecessor's: never written to
@@ -130,6 +148,7 @@ class Writer {
         std::shared_ptr<LogFile> file;
         std::uint64_t offset = 0;
         std::uint64_t bytes = 0;
+        std::uint64_t end = 0;    // in the file, what a pad skips counted
         std::uint64_t moved = 0;  // bytes of it that were written
         std::uint64_t last_lsn = 0;
         Stage stage = Stage::waiting;

@@ -160,6 +160,7 @@ void Writer::place(RecordHeader header, std::span<const std::byte> payload) {
     batch.bytes += bytes;
     pending_bytes_ += bytes;
     file.end += is_pad ? record_bytes(header.length) : bytes;
+    batch.end = file.end;
     file.last_lsn = batch.last_lsn = header.lsn;
     if (file.header.first_lsn == 0) file.header.first_lsn = header.lsn;
     next_lsn_ = header.lsn + 1;

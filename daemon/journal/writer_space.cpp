@@ -30,6 +30,30 @@ std::size_t Writer::file_count() const {
     return count;
 }
 
+std::optional<Writer::Part> Writer::part_from(std::uint64_t lsn) const {
+    // Behind the one that is sought. A file whose first LSN is not known yet is the last one.
+    auto at = std::upper_bound(
+        files_.begin(), files_.end(), lsn, [](std::uint64_t sought, const auto& file) {
+            return file->header.first_lsn == 0 || sought < file->header.first_lsn;
+        });
+    if (at != files_.begin()) --at;
+    for (; at != files_.end(); ++at) {
+        const FileHeader& header = (*at)->header;
+        // Up to where the next one begins, whatever is there.
+        const bool last = std::next(at) == files_.end() || (*std::next(at))->header.first_lsn == 0;
+        const std::uint64_t end = last ? (*at)->last_lsn : (*std::next(at))->header.first_lsn - 1;
+        const std::uint64_t last_lsn = std::min(end, logged_);
+        if (header.first_lsn == 0 || last_lsn < std::max(lsn, header.first_lsn)) continue;
+        return Part{.name = (*at)->made.name,
+                    .seed = header.seed,
+                    .first_lsn = header.first_lsn,
+                    .last_lsn = last_lsn,
+                    .record_start = header.record_start,
+                    .end = (*at)->logged_end};
+    }
+    return std::nullopt;
+}
+
 void Writer::start_maker(std::uint64_t bytes, bool needed) {
     maker_needed_ = needed;
     maker_.start(file_name(epoch_, ++made_count_), bytes);

@@ -55,7 +55,8 @@ void spoil(Bytes& bytes, std::mt19937_64& random) {
 
 // Feeds a scanner by pieces of any size; counts its steps.
 void scan_all(const journal::FileHeader& header, const Bytes& bytes, std::mt19937_64& random) {
-    journal::Scanner scanner(header, bytes.size());
+    journal::Scanner scanner(header.seed, header.record_start, header.first_lsn, bytes.size());
+    Bytes window;  // as small as can be, so that a look beside it is seen
     std::uint64_t lsn = 0;
     std::uint64_t end = 0;
     for (std::size_t steps = 0;; ++steps) {
@@ -63,11 +64,13 @@ void scan_all(const journal::FileHeader& header, const Bytes& bytes, std::mt1993
         const auto step = scanner.next();
         if (step == journal::Scanner::Step::end) return;
         if (step == journal::Scanner::Step::need) {
-            const std::uint64_t from = scanner.wanted_offset();
-            ASSERT_LE(from + scanner.wanted_bytes(), bytes.size());
+            const std::uint64_t from = scanner.offset();
+            ASSERT_LE(scanner.wanted_end(), bytes.size());
             const std::uint64_t count =
-                std::min(bytes.size() - from, scanner.wanted_bytes() + random() % 1000);
-            scanner.provide(std::span(bytes).subspan(from, count));
+                std::min(bytes.size() - from, scanner.wanted_end() - from + random() % 1000);
+            const auto first = bytes.begin() + static_cast<std::ptrdiff_t>(from);
+            window = Bytes(first, first + static_cast<std::ptrdiff_t>(count));
+            scanner.look_at(from, window);
         } else if (step == journal::Scanner::Step::record) {
             ASSERT_GT(scanner.record().header.lsn, lsn);
             ASSERT_GE(scanner.record().offset, end);

@@ -164,14 +164,19 @@ void SimulatedDisk::write(journal::File& file, std::uint64_t offset, std::vector
 void SimulatedDisk::read(journal::File& file, std::uint64_t offset, std::span<std::byte> into,
                          journal::Done done) {
     auto inode = static_cast<Handle&>(file).inode;
+    auto wanted = std::make_shared<bool>(true);
     start(
         inode.get(), false,
-        [this, inode, offset, into] {
+        [this, inode, offset, into, wanted]() -> std::int64_t {
+            if (!*wanted) return 0;  // where it was to go to is gone
+            ++reads;
+            bytes_read += into.size();
             Handle handle;
             handle.inode = inode;
             return read_now(handle, offset, into);
         },
         std::move(done));
+    operations_.back().freeze = [wanted] { *wanted = false; };
 }
 
 void SimulatedDisk::allocate(journal::File& file, std::uint64_t bytes, journal::Done done) {

@@ -66,6 +66,10 @@ class SimulatedDisk final : public journal::Disk {
     // Sectors that cannot be read: name, first byte.
     std::optional<std::pair<std::string, std::uint64_t>> unreadable;
 
+    // Reads that were done of those started, and the bytes that they asked for.
+    std::uint64_t reads = 0;
+    std::uint64_t bytes_read = 0;
+
     // The process dies: nobody hears of completions any more, and run() does nothing until
     // restarted(). What was under way is yet to be done, then, among the successor's operations.
     void process_died();
@@ -94,7 +98,7 @@ class SimulatedDisk final : public journal::Disk {
         journal::Done done;
         bool barrier = false;  // a sync: nothing passes it
         Inode* inode = nullptr;
-        std::function<void()> freeze;  // takes the bytes over: their owner is about to go
+        std::function<void()> freeze;  // lets go of the owner's memory: it is about to go
     };
 
     static Inode& inode_of(journal::File& file) { return *static_cast<Handle&>(file).inode; }
