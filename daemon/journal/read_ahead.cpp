@@ -96,27 +96,15 @@ void ReadAhead::meet(std::uint64_t asked, std::int64_t result) {
     changed_();
 }
 
-// What was read becomes what is used, with the rest of what was used in front of it.
+// What was read becomes what is used, with the rest of what was used in front of it; unless that
+// has no room, for a record turned out larger than the pieces: then it is read again.
 void ReadAhead::join(std::uint64_t from) {
     Buffer& read = next_->buffer;
-    if (read.size() == 0) return;
-    if (read.end > from) {
-        const std::uint64_t held = front_.end > from ? front_.end - from : 0;
-        if (held > read.head) {
-            Buffer larger;
-            larger.make_room(held + read.size());
-            larger.head = held;
-            larger.begin = read.begin;
-            larger.end = read.end;
-            larger.error = std::move(read.error);
-            std::memcpy(larger.at(read.begin), read.at(read.begin), read.size());
-            std::swap(read, larger);
-        }
-        if (held != 0) {
-            read.head -= held;
-            read.begin -= held;
-            std::memcpy(read.at(from), front_.at(from), held);
-        }
+    const std::uint64_t held = front_.end > from ? front_.end - from : 0;
+    if (read.end > from && held <= read.head) {
+        read.head -= held;
+        read.begin -= held;
+        if (held != 0) std::memcpy(read.at(from), front_.at(from), held);
         std::swap(front_, read);
     }
     read.begin = read.end = 0;

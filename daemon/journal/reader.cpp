@@ -114,7 +114,6 @@ void Reader::meet_hole(const Hole& hole) {
     std::string why = ahead_.take_error();
     if (why.empty()) why = hole.end == hole.offset ? "records are missing" : "no valid record";
     miss(hole.offset, hole.end - hole.offset, hole.lsn, last ? last_lsn_ + 1 : hole.next_lsn, why);
-    if (last) end_stretch();
 }
 
 // Records from `lsn` to before `next_lsn` are not there; those that nobody wants do not count.
