@@ -28,9 +28,7 @@ const Record* Reader::peek() {
             }
             case Scanner::Step::record: {
                 const Record& record = scanner_->record();
-                if (record.header.lsn > last_lsn_) {  // of a writer that was superseded
-                    end_stretch();
-                } else if (record.header.lsn >= next_) {
+                if (record.header.lsn >= next_) {
                     next_ = record.header.lsn;
                     holding_ = record.kind() == RecordKind::message;
                     if (!holding_) ++next_;
@@ -109,7 +107,7 @@ int Reader::open(const Writer::Part& part) {
 }
 
 void Reader::meet_hole(const Hole& hole) {
-    // Nothing that counts comes behind it?
+    // Up to the end of what counts here? Then peek() leaves off, whatever comes behind it.
     const bool last = hole.next_lsn == 0 || hole.next_lsn > last_lsn_;
     std::string why = ahead_.take_error();
     if (why.empty()) why = hole.end == hole.offset ? "records are missing" : "no valid record";
