@@ -2,19 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 
 #include <fmt/format.h>
-
-#include "base/check.hpp"
 
 namespace shmq::journal {
 namespace {
@@ -26,16 +21,6 @@ struct RealFile : File {
 
 int descriptor_of(File& file) {
     return static_cast<RealFile&>(file).fd.get();
-}
-
-// The call's answer, or -errno; again where a signal came between.
-template <typename Call>
-std::int64_t answer(Call call) {
-    for (;;) {
-        const std::int64_t result = call();
-        if (result >= 0) return result;
-        if (errno != EINTR) return -errno;
-    }
 }
 
 std::unexpected<std::string> refuse(const std::string& path, const std::string& what) {
@@ -58,8 +43,8 @@ std::string words(int error) {
 
 }  // namespace
 
-std::expected<std::unique_ptr<Directory>, std::string> Directory::open(const std::string& path,
-                                                                       Use use) {
+std::expected<std::unique_ptr<Directory>, std::string> Directory::open(
+    const std::string& path, Use use, std::shared_ptr<Engine> engine) {
     Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory) return refuse(path, words(errno));
     Fd lock;
@@ -81,22 +66,16 @@ std::expected<std::unique_ptr<Directory>, std::string> Directory::open(const std
                                                      : words(errno));
         }
     }
-    Fd ready(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!ready) return refuse(path, words(errno));
     return std::unique_ptr<Directory>(
-        new Directory(std::move(directory), std::move(lock), std::move(ready)));
+        new Directory(std::move(directory), std::move(lock), std::move(engine)));
 }
 
-Directory::Directory(Fd directory, Fd lock, Fd ready)
-    : directory_(std::move(directory)), lock_(std::move(lock)), ready_(std::move(ready)) {}
-
-Directory::~Directory() {
-    {
-        const std::lock_guard guard(mutex_);
-        stopping_ = true;
-    }
-    work_came_.notify_all();
-    if (worker_.joinable()) worker_.join();
+std::expected<std::unique_ptr<Directory>, std::string> Directory::open(const std::string& path,
+                                                                       Use use) {
+    std::string refusal;
+    std::shared_ptr<Engine> engine = Engine::create(EngineChoice::thread, refusal);
+    if (engine == nullptr) return refuse(path, refusal);
+    return open(path, use, std::move(engine));
 }
 
 int Directory::list(std::vector<std::string>& names) {
@@ -143,104 +122,32 @@ int Directory::rename(const std::string& from, const std::string& to) {
 }
 
 std::int64_t Directory::read_now(File& file, std::uint64_t offset, std::span<std::byte> into) {
-    return answer([&] {
-        return ::pread(descriptor_of(file), into.data(), into.size(), static_cast<off_t>(offset));
-    });
+    for (;;) {
+        const ssize_t count =
+            ::pread(descriptor_of(file), into.data(), into.size(), static_cast<off_t>(offset));
+        if (count >= 0) return count;
+        if (errno != EINTR) return -errno;
+    }
 }
 
 void Directory::write(File& file, std::uint64_t offset, std::vector<iovec> pieces, Done done) {
-    start(
-        [fd = descriptor_of(file), offset, pieces = std::move(pieces)] {
-            return answer([&] {
-                return ::pwritev(fd, pieces.data(), static_cast<int>(pieces.size()),
-                                 static_cast<off_t>(offset));
-            });
-        },
-        std::move(done));
+    engine_->write(descriptor_of(file), offset, std::move(pieces), std::move(done));
 }
 
 void Directory::read(File& file, std::uint64_t offset, std::span<std::byte> into, Done done) {
-    start([this, &file, offset, into] { return read_now(file, offset, into); }, std::move(done));
+    engine_->read(descriptor_of(file), offset, into, std::move(done));
 }
 
 void Directory::allocate(File& file, std::uint64_t bytes, Done done) {
-    start(
-        [fd = descriptor_of(file), bytes]() -> std::int64_t {
-            const std::int64_t result =
-                answer([&] { return ::fallocate(fd, 0, 0, static_cast<off_t>(bytes)); });
-            if (result != -EOPNOTSUPP) return result;
-            // A file system that cannot promise room: its writes may yet find none.
-            return answer([&] { return ::ftruncate(fd, static_cast<off_t>(bytes)); });
-        },
-        std::move(done));
+    engine_->allocate(descriptor_of(file), bytes, std::move(done));
 }
 
-// A sync that a signal interrupts has not failed, but none is tried twice either: it counts as EIO.
 void Directory::sync(File& file, Done done) {
-    start(
-        [fd = descriptor_of(file)]() -> std::int64_t {
-            if (::fdatasync(fd) == 0) return 0;
-            return errno == EINTR ? -EIO : -errno;
-        },
-        std::move(done));
+    engine_->sync_data(descriptor_of(file), std::move(done));
 }
 
 void Directory::sync_directory(Done done) {
-    start(
-        [fd = directory_.get()]() -> std::int64_t {
-            if (::fsync(fd) == 0) return 0;
-            return errno == EINTR ? -EIO : -errno;
-        },
-        std::move(done));
-}
-
-void Directory::start(std::function<std::int64_t()> call, Done done) {
-    {
-        const std::lock_guard guard(mutex_);
-        operations_.push_back({std::move(call), std::move(done)});
-        ++under_way_;
-    }
-    work_came_.notify_one();
-    if (worker_.joinable()) return;
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    // Signals are for the thread that waits for them.
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    worker_ = std::thread([this] { work(); });
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
-
-void Directory::work() {
-    std::unique_lock guard(mutex_);
-    for (;;) {
-        work_came_.wait(guard, [this] { return stopping_ || !operations_.empty(); });
-        if (operations_.empty()) return;
-        Operation operation = std::move(operations_.front());
-        operations_.pop_front();
-        guard.unlock();
-        const std::int64_t result = operation.call();
-        guard.lock();
-        finished_.emplace_back(std::move(operation.done), result);
-        ::eventfd_write(ready_.get(), 1);
-        work_done_.notify_one();
-    }
-}
-
-bool Directory::run(bool wait) {
-    std::deque<std::pair<Done, std::int64_t>> finished;
-    {
-        std::unique_lock guard(mutex_);
-        if (under_way_ == 0) return false;
-        if (wait) work_done_.wait(guard, [this] { return !finished_.empty(); });
-        eventfd_t count = 0;
-        ::eventfd_read(ready_.get(), &count);
-        finished.swap(finished_);
-        under_way_ -= finished.size();
-    }
-    for (auto& [done, result] : finished)
-        done(result);
-    return true;
+    engine_->sync_all(directory_.get(), std::move(done));
 }
 
 }  // namespace shmq::journal

@@ -1,20 +1,15 @@
-// The real disk: one directory, by plain system calls. Reading for start-up and tools is done at
-// once; what is started is done by a thread of the directory's own, one operation after the other,
-// so that nobody but it waits for the medium.
+// The real disk: one directory. Reading for start-up and tools is done at once, by plain calls;
+// what is started is done by the engine that all directories share.
 #pragma once
 
-#include <condition_variable>
-#include <deque>
 #include <expected>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "base/fd.hpp"
 #include "daemon/journal/disk.hpp"
+#include "daemon/journal/engine.hpp"
 
 namespace shmq::journal {
 
@@ -26,10 +21,11 @@ class Directory final : public Disk {
     };
     // The error is a sentence that names the directory, what is wrong and what to do. To be written
     // to, a directory must belong to this user, and to nobody else the right to write there.
+    static std::expected<std::unique_ptr<Directory>, std::string> open(
+        const std::string& path, Use use, std::shared_ptr<Engine> engine);
+    // With a thread of its own, made when something is started: for tools.
     static std::expected<std::unique_ptr<Directory>, std::string> open(const std::string& path,
                                                                        Use use);
-    // Waits for what is under way.
-    ~Directory() override;
 
     int list(std::vector<std::string>& names) override;
     int open(const std::string& name, std::unique_ptr<File>& file, std::uint64_t& bytes) override;
@@ -42,34 +38,18 @@ class Directory final : public Disk {
     void allocate(File& file, std::uint64_t bytes, Done done) override;
     void sync(File& file, Done done) override;
     void sync_directory(Done done) override;
-    bool run(bool wait) override;
-
-    // Readable while run() has something to do: for the loop that waits.
-    int descriptor() const { return ready_.get(); }
+    // The engine's: what others started completes here, too.
+    bool run(bool wait) override { return engine_->run(wait); }
 
     static constexpr const char* lock_name = "lock";
 
   private:
-    struct Operation {
-        std::function<std::int64_t()> call;
-        Done done;
-    };
-
-    Directory(Fd directory, Fd lock, Fd ready);
-    void start(std::function<std::int64_t()> call, Done done);
-    void work();
+    Directory(Fd directory, Fd lock, std::shared_ptr<Engine> engine)
+        : directory_(std::move(directory)), lock_(std::move(lock)), engine_(std::move(engine)) {}
 
     Fd directory_;
     Fd lock_;
-    Fd ready_;  // eventfd
-    std::mutex mutex_;
-    std::condition_variable work_came_;
-    std::condition_variable work_done_;
-    std::deque<Operation> operations_;
-    std::deque<std::pair<Done, std::int64_t>> finished_;
-    std::size_t under_way_ = 0;  // started and not yet told of
-    bool stopping_ = false;
-    std::thread worker_;  // made with the first operation
+    std::shared_ptr<Engine> engine_;
 };
 
 }  // namespace shmq::journal

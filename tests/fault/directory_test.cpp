@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "daemon/journal/directory.hpp"
+#include "daemon/journal/reader.hpp"
 #include "fault/log_rig.hpp"
 
 namespace shmq::fault {
@@ -15,17 +16,28 @@ namespace {
 
 using journal::Directory;
 
-class DirectoryTest : public testing::Test {
+using journal::Engine;
+using journal::EngineChoice;
+
+std::shared_ptr<Engine> engine_of(EngineChoice choice) {
+    std::string refusal;
+    return Engine::create(choice, refusal);
+}
+
+class DirectoryTest : public testing::TestWithParam<EngineChoice> {
   protected:
-    DirectoryTest() {
+    DirectoryTest() : engine(engine_of(GetParam())) {
         std::string name =
             (std::filesystem::temp_directory_path() / "shmq-journal-XXXXXX").string();
         path = ::mkdtemp(name.data());
     }
     ~DirectoryTest() override { std::filesystem::remove_all(path); }
 
+    void SetUp() override {
+        if (engine == nullptr) GTEST_SKIP() << "this system refuses io_uring";
+    }
     std::unique_ptr<Directory> open() {
-        auto directory = Directory::open(path, Directory::Use::write);
+        auto directory = Directory::open(path, Directory::Use::write, engine);
         EXPECT_TRUE(directory.has_value()) << directory.error();
         return directory ? std::move(*directory) : nullptr;
     }
@@ -34,8 +46,14 @@ class DirectoryTest : public testing::Test {
         return directory ? "" : directory.error();
     }
 
+    std::shared_ptr<Engine> engine;
     std::string path;
 };
+INSTANTIATE_TEST_SUITE_P(Engines, DirectoryTest,
+                         testing::Values(EngineChoice::uring, EngineChoice::thread),
+                         [](const auto& made) {
+                             return made.param == EngineChoice::uring ? "io_uring" : "thread";
+                         });
 
 journal::WriterOptions options_of(journal::LogKind kind) {
     journal::WriterOptions options;
@@ -47,7 +65,7 @@ journal::WriterOptions options_of(journal::LogKind kind) {
     return options;
 }
 
-TEST_F(DirectoryTest, ALogIsWrittenAndReadBack) {
+TEST_P(DirectoryTest, ALogIsWrittenAndReadBack) {
     for (const auto kind : {journal::LogKind::durable, journal::LogKind::spill}) {
         auto disk = open();
         const std::uint64_t count = 300;
@@ -74,6 +92,17 @@ TEST_F(DirectoryTest, ALogIsWrittenAndReadBack) {
                 ASSERT_TRUE(disk->run(true));
             EXPECT_EQ(writer.state(), journal::Writer::State::open);
             EXPECT_GE(writer.logged(), last);
+            journal::Reader reader(*disk, writer, 1, [] {});
+            for (std::uint64_t read = 0; read < count * (static_cast<std::uint64_t>(successor) + 1);
+                 ++read) {
+                const journal::Record* record = nullptr;
+                while ((record = reader.peek()) == nullptr)
+                    ASSERT_TRUE(disk->run(true));
+                const Bytes& payload = payloads[read % count];
+                EXPECT_TRUE(std::ranges::equal(record->payload, payload));
+                reader.pass();
+            }
+            EXPECT_EQ(reader.peek(), nullptr);
         }
         disk.reset();
         std::filesystem::remove_all(path);
@@ -82,24 +111,24 @@ TEST_F(DirectoryTest, ALogIsWrittenAndReadBack) {
     }
 }
 
-TEST_F(DirectoryTest, AnotherDaemonsLockIsNamed) {
+TEST_P(DirectoryTest, AnotherDaemonsLockIsNamed) {
     const auto first = open();
     EXPECT_NE(refusal().find("another daemon uses it"), std::string::npos);
     EXPECT_TRUE(Directory::open(path, Directory::Use::read).has_value());
 }
 
-TEST_F(DirectoryTest, OthersMayNotWriteThere) {
+TEST_P(DirectoryTest, OthersMayNotWriteThere) {
     ::chmod(path.c_str(), 0770);
     EXPECT_NE(refusal().find("chmod go-w"), std::string::npos);
 }
 
-TEST_F(DirectoryTest, AnotherUsersDirectoryIsRefused) {
+TEST_P(DirectoryTest, AnotherUsersDirectoryIsRefused) {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
     ASSERT_EQ(::chown(path.c_str(), 12345, 12345), 0);
     EXPECT_NE(refusal().find("belongs to uid 12345"), std::string::npos);
 }
 
-TEST_F(DirectoryTest, AMissingDirectoryIsNamed) {
+TEST_P(DirectoryTest, AMissingDirectoryIsNamed) {
     std::filesystem::remove_all(path);
     EXPECT_NE(refusal().find(path), std::string::npos);
 }

@@ -93,6 +93,7 @@ class TidyTest(unittest.TestCase):
         self.assert_fails("libshmq/shm/wait.cpp", "#include <atomic>\n", 1, "shm/atomic.hpp")
         self.assert_passes("libshmq/client/a.cpp", "#include <atomic>\n")
         self.assert_passes("daemon/io/uring.cpp", "#include <liburing.h>\n")
+        self.assert_passes("daemon/journal/uring_engine.cpp", "#include <liburing.h>\n")
         self.assert_fails("daemon/daemon.cpp", "#include <liburing.h>\n", 1, "daemon/io/io.hpp")
         self.assert_passes("libshmq/shm/segment.cpp", "#include <boost/interprocess/a.hpp>\n")
         self.assert_fails("libshmq/shm/queue.cpp", "#include <boost/a.hpp>\n", 1, "Boost outside")
