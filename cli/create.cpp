@@ -18,12 +18,14 @@ struct CreateOptions {
     QueueOptions queue;
     std::optional<std::chrono::nanoseconds> lease;
     std::optional<std::uint64_t> capacity, slot_size, in_flight;
+    std::optional<Overflow> overflow;
     bool no_dead_letter = false;
     bool if_missing = false;
 };
 
 constexpr std::string_view example =
     "  shmq create jobs --capacity 65536 --lease 30s --overflow reject\n"
+    "  shmq create events --overflow spill --spill-limit 20GiB\n"
     "  shmq create images --max-message 64MiB --pool 1GiB --mode 750 --group video";
 
 std::uint32_t group_number(const std::string& text) {
@@ -35,13 +37,6 @@ std::uint32_t group_number(const std::string& text) {
                                    escape(text)));
     }
     return static_cast<std::uint32_t>(std::stoul(text));
-}
-
-Overflow overflow_named(const std::string& text) {
-    for (const Overflow overflow : {Overflow::block, Overflow::reject, Overflow::drop_oldest}) {
-        if (text == overflow_name(overflow)) return overflow;
-    }
-    throw BadValue(fmt::format("'{}'; it is block, reject or drop-oldest", escape(text)));
 }
 
 void add_rights(Options& command, QueueOptions& queue) {
@@ -59,10 +54,32 @@ void add_rights(Options& command, QueueOptions& queue) {
                   [&queue](const std::string& text) { queue.group = group_number(text); });
 }
 
-void add_behaviour(Options& command, QueueOptions& queue) {
-    command.value("--overflow", "block|reject|drop-oldest",
-                  "What send does when there is no room (default block)",
-                  [&queue](const std::string& text) { queue.overflow = overflow_named(text); });
+void add_journal(Options& command, CreateOptions& options) {
+    QueueOptions& queue = options.queue;
+    command.size("--spill-limit", "SIZE",
+                 "Disk space that the journal may take (default: as the disk allows)",
+                 queue.spill_limit);
+    command.value("--when-full", "block|reject",
+                  "What send does when the disk has no room either (default block)",
+                  [&queue](const std::string& text) {
+                      queue.when_full = named<WhenFull>(text, when_full_names);
+                  });
+    command.value("--durability", "accepted|logged|durable",
+                  "What each message survives in time: the death of any process, or of the kernel, "
+                  "or a loss of power; but for accepted, overflow is spill (default accepted)",
+                  [&queue](const std::string& text) {
+                      queue.durability = named<Durability>(text, durability_names);
+                  });
+}
+
+void add_behaviour(Options& command, CreateOptions& options) {
+    QueueOptions& queue = options.queue;
+    command.value("--overflow", "block|reject|drop-oldest|spill",
+                  "What send does when there is no room; spill: it puts it on disk (default block)",
+                  [&options](const std::string& text) {
+                      options.overflow = named<Overflow>(text, overflow_names);
+                  });
+    add_journal(command, options);
     command.flag("--exclusive-producer", "One producer at a time: faster",
                  queue.exclusive_producer);
     command.flag("--exclusive-consumer", "One consumer at a time: faster, and in order",
@@ -135,6 +152,15 @@ Exit create(const Context& context, CreateOptions& options) {
         // The library would take it for "the default".
         throw Failure(Exit::usage, "create: --lease: 0; a consumer needs some time");
     }
+    // Said, though it is the default: the library could not tell it from unsaid.
+    if (options.overflow == Overflow::block && queue.durability != Durability::accepted) {
+        throw Failure(Exit::usage,
+                      fmt::format("create: --overflow block with --durability {}: such a queue "
+                                  "keeps its backlog in the journal; leave --overflow out, or say "
+                                  "spill",
+                                  name_of(durability_names, queue.durability)));
+    }
+    queue.overflow = options.overflow.value_or(Overflow::block);
     if (options.no_dead_letter) queue.dead_letter = "";
     queue.lease = options.lease.value_or(std::chrono::nanoseconds(0));
     Client client = context.connect();
@@ -158,7 +184,7 @@ Action prepare(Options& command, const Context& context) {
         "--pool", "SIZE",
         "Memory for messages larger than a slot, at most (default 64MiB or four of the largest)",
         queue.pool);
-    add_behaviour(command, queue);
+    add_behaviour(command, *options);
     command.duration("--lease",
                      "How long a consumer may hold a message without renewing (default 30s)",
                      options->lease);

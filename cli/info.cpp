@@ -64,6 +64,24 @@ std::string retry_delay_text(const QueueOptions& options) {
     return text;
 }
 
+void add_journal(Fields& fields, const QueueInfo& queue) {
+    if (queue.journal == JournalState::none) return;
+    const QueueOptions& options = queue.options;
+    fields.add("journal", std::string(name_of(journal_state_names, queue.journal)),
+               queue.journal != JournalState::ok);
+    fields.add("  gate", std::string(name_of(gate_names, queue.gate)));
+    fields.add("  spilled", format_count(queue.spilled));
+    fields.add("  spilled bytes", format_size(queue.spilled_bytes));
+    fields.add("  on disk", format_size(queue.journal_bytes));
+    fields.add("  spill limit",
+               options.spill_limit == 0 ? "as the disk allows" : format_size(options.spill_limit));
+    fields.add("  when full", std::string(name_of(when_full_names, options.when_full)));
+    fields.add("  durability", std::string(name_of(durability_names, options.durability)));
+    fields.add("  logged", format_count(queue.logged));
+    fields.add("  durable", format_count(queue.durable));
+    fields.add("  syncs", format_count(queue.syncs));
+}
+
 std::string text_of(const QueueInfo& queue) {
     const QueueOptions& options = queue.options;
     const auto yes_no = [](bool yes) { return std::string(yes ? "yes" : "no"); };
@@ -73,12 +91,13 @@ std::string text_of(const QueueInfo& queue) {
     if (!queue.alarm.empty()) fields.add("alarm", escape(queue.alarm), true);
     fields.add("capacity", format_count(options.capacity));
     add_counts(fields, queue);
+    add_journal(fields, queue);
     fields.add("sent bytes", format_size(queue.sent_bytes));
     fields.add("slot size", format_size(options.slot_size));
     fields.add("max message", format_size(options.max_message));
     fields.add("pool", format_size(options.pool));
     fields.add("memory, at most", format_size(queue.memory_bytes));
-    fields.add("overflow", std::string(overflow_name(options.overflow)));
+    fields.add("overflow", std::string(name_of(overflow_names, options.overflow)));
     fields.add("lease", format_duration_exact(options.lease));
     fields.add("pause stopped", yes_no(options.pause_stopped));
     const std::uint32_t most = options.max_deliveries.value_or(0);

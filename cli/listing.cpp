@@ -1,19 +1,19 @@
 #include "cli/listing.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
+
+#include "cli/options.hpp"
+#include "cli/text.hpp"
 
 namespace shmq::cli {
 
-std::string_view overflow_name(Overflow overflow) {
-    switch (overflow) {
-        case Overflow::block:
-            return "block";
-        case Overflow::reject:
-            return "reject";
-        case Overflow::drop_oldest:
-            return "drop-oldest";
-    }
-    return "unknown";
+std::size_t place_of(const std::string& text, std::span<const std::string_view> names) {
+    const auto found = std::find(names.begin(), names.end(), text);
+    if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
+    throw BadValue(fmt::format("'{}'; it is {} or {}", escape(text),
+                               fmt::join(names.first(names.size() - 1), ", "), names.back()));
 }
 
 Json to_json(const QueueInfo& queue) {
@@ -27,6 +27,14 @@ Json to_json(const QueueInfo& queue) {
         .add("delayed", queue.delayed)
         .add("held", queue.held)
         .add("alarm", queue.alarm)
+        .add("gate", name_of(gate_names, queue.gate))
+        .add("journal", name_of(journal_state_names, queue.journal))
+        .add("spilled", queue.spilled)
+        .add("spilled_bytes", queue.spilled_bytes)
+        .add("journal_bytes", queue.journal_bytes)
+        .add("syncs", queue.syncs)
+        .add("logged", queue.logged)
+        .add("durable", queue.durable)
         .add("sent", queue.sent)
         .add("sent_bytes", queue.sent_bytes)
         .add("delivered", queue.delivered)
@@ -54,7 +62,10 @@ Json to_json(const QueueInfo& queue) {
         .add("max_message", options.max_message)
         .add("pool", options.pool)
         .add("memory_bytes", queue.memory_bytes)
-        .add("overflow", overflow_name(options.overflow))
+        .add("overflow", name_of(overflow_names, options.overflow))
+        .add("spill_limit", options.spill_limit)
+        .add("when_full", name_of(when_full_names, options.when_full))
+        .add("durability", name_of(durability_names, options.durability))
         .add("lease_ns", options.lease.count())
         .add("in_flight", options.in_flight)
         .add("exclusive_producer", options.exclusive_producer)

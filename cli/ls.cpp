@@ -23,6 +23,7 @@ std::string table_of(const std::vector<QueueInfo>& queues) {
     using enum Table::Align;
     Table table{{"NAME"},
                 {"READY", right},
+                {"SPILLED", right},
                 {"LEASED", right},
                 {"RETURNED", right},
                 {"SENT", right},
@@ -33,9 +34,9 @@ std::string table_of(const std::vector<QueueInfo>& queues) {
     for (const QueueInfo& queue : queues) {
         table.add_row(
             {queue.name + (queue.quarantined ? " (quarantined)" : ""), format_count(queue.ready),
-             format_count(queue.leased), format_count(queue.returned), format_count(queue.sent),
-             format_count(queue.acked), format_count(queue.dropped), format_count(queue.producers),
-             format_count(queue.consumers)},
+             format_count(queue.spilled), format_count(queue.leased), format_count(queue.returned),
+             format_count(queue.sent), format_count(queue.acked), format_count(queue.dropped),
+             format_count(queue.producers), format_count(queue.consumers)},
             queue.quarantined || !queue.alarm.empty());
     }
     return table.text(coloured());

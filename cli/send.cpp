@@ -1,6 +1,7 @@
 // shmq send NAME [MESSAGE...]: sends its arguments, else standard input, one message a line.
 // Exit: 0 all sent, 1 not all sent (too big, full, removed, interrupted, unreadable), 3 no room
-// within --timeout. What was sent before an error stays sent, and the error says how many.
+// or no confirm within --timeout. What was sent before an error stays sent, and the error says how
+// many.
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -16,6 +17,7 @@
 
 #include "cli/command.hpp"
 #include "cli/command_line.hpp"
+#include "cli/listing.hpp"
 #include "cli/progress.hpp"
 #include "cli/signals.hpp"
 #include "cli/splitter.hpp"
@@ -31,6 +33,7 @@ struct SendOptions {
     std::string file;
     bool null = false;
     std::optional<std::chrono::nanoseconds> timeout;
+    Durability confirm = Durability::accepted;
 };
 
 constexpr std::string_view example =
@@ -68,6 +71,22 @@ class Sender {
             left = left.subspan(*sent);
         }
         batch_.clear();
+    }
+
+    // Waits until all that was sent is as safe as --confirm asks; --timeout says how long.
+    void await_confirm() {
+        if (options_.confirm == Durability::accepted) return;
+        const Result<void> confirmed =
+            options_.timeout
+                ? producer_.await_confirm_until(
+                      options_.confirm, Producer::Deadline::clock::now() + *options_.timeout)
+                : producer_.await_confirm(options_.confirm);
+        if (confirmed) return;
+        if (stop_.stopped()) stopped();
+        throw failure(
+            status_of(confirmed.error().condition()),
+            fmt::format("not confirmed as {}: {}", name_of(durability_names, options_.confirm),
+                        escape(confirmed.error().message())));
     }
 
     [[noreturn]] void stopped() const { throw failure(Exit::failed, "interrupted"); }
@@ -229,6 +248,19 @@ void send_arguments(Sender& sender, std::uint64_t limit, const SendOptions& opti
     sender.flush();
 }
 
+// Before anything is sent: a confirm that the queue never gives would be waited for for ever.
+void check_confirm(Client& client, const SendOptions& options) {
+    if (options.confirm == Durability::accepted) return;
+    const Durability promised = need(client.describe(options.name)).options.durability;
+    if (promised >= options.confirm) return;
+    throw Failure(Exit::usage,
+                  fmt::format("send {}: --confirm {}: the queue promises {} only; make one with "
+                              "--durability {}",
+                              options.name, name_of(durability_names, options.confirm),
+                              name_of(durability_names, promised),
+                              name_of(durability_names, options.confirm)));
+}
+
 Exit send(const Context& context, SendOptions& options) {
     for (std::string& message : options.messages)
         message = unmark(message);
@@ -239,6 +271,7 @@ Exit send(const Context& context, SendOptions& options) {
                       "send: messages as arguments, --null (standard input) or --file; choose one");
     }
     Client client = context.connect();
+    check_confirm(client, options);
     hold_signals();
     Producer producer = need(client.producer(options.name));
     StopSignals stop;
@@ -253,6 +286,7 @@ Exit send(const Context& context, SendOptions& options) {
     } else {
         send_stream(sender, limit, options, stop);
     }
+    sender.await_confirm();
     return Exit::done;
 }
 
@@ -270,6 +304,12 @@ Action prepare(Options& command, const Context& context) {
     Options::exclude(null, file);
     command.duration("--timeout", "How long to wait for room (default: for ever)",
                      options->timeout);
+    command.value("--confirm", "accepted|logged|durable",
+                  "End only when all messages are as safe as that, in a queue whose --durability "
+                  "promises it (default accepted)",
+                  [&level = options->confirm](const std::string& text) {
+                      level = named<Durability>(text, durability_names);
+                  });
     return [options, &context] { return send(context, *options); };
 }
 

@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -24,6 +25,7 @@
 #include "daemon/random_identity.hpp"
 #include "daemon/registry.hpp"
 #include "daemon/roster.hpp"
+#include "daemon/state_directory.hpp"
 #include "daemon/supervisor.hpp"
 #include "daemon/timers.hpp"
 
@@ -65,7 +67,7 @@ struct Daemon::Parts {
         : io(std::move(loop)),
           store(*io, timers),
           accounts(options.quotas),
-          registry(accounts, store),
+          registry(accounts, store, state),
           dead_letters(registry),
           supervisor(*io, timers, store, roster, dead_letters),
           methods(registry, dead_letters, supervisor, session_count, about),
@@ -78,6 +80,7 @@ struct Daemon::Parts {
     Store store;
     Roster roster;
     Accounts accounts;
+    StateDirectory::Opened state = std::unexpected("the state directory is not open yet");
     Registry registry;
     DeadLetters dead_letters;
     Supervisor supervisor;
@@ -95,6 +98,7 @@ struct Daemon::Parts {
 
 Daemon::Daemon(Options options, Survival survival)
     : options_(std::move(options)),
+      named_socket_(options_.socket),
       survival_(std::move(survival)),
       stop_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (options_.socket.empty()) options_.socket = default_socket_path();
@@ -126,7 +130,7 @@ bool Daemon::start() {
     }
     parts_ = std::move(parts);
     // The lock first: of two daemons, the second must not touch what the first works on.
-    if (!listen() || !take_over()) {
+    if (!listen() || !open_state() || !take_over()) {
         give_up();
         return false;
     }
@@ -153,6 +157,31 @@ bool Daemon::listen() {
         send_notice(keeper->second.get(), "STOPPING=1", -1);
     }
     return false;
+}
+
+// A successor does not refuse: the queues that were kept for it would be lost.
+bool Daemon::open_state() {
+    const bool named = !options_.state_directory.empty();
+    parts_->state =
+        StateDirectory::open(named ? options_.state_directory : default_state_path(named_socket_));
+    if (parts_->state) {
+        if (const std::string& warning = (*parts_->state)->warning(); !warning.empty()) {
+            log().warn("{}", warning);
+        }
+        return true;
+    }
+    if (named && !succeeds()) {
+        problem_ = parts_->state.error();
+        parts_->listener.close();  // nothing was left that somebody could come for
+        return false;
+    }
+    log().warn("{}; no queue with a journal can be made", parts_->state.error());
+    return true;
+}
+
+bool Daemon::succeeds() const {
+    return std::any_of(survival_.inherited.begin(), survival_.inherited.end(),
+                       [](const auto& kept) { return kept_id(kept.first, kept::definition) != 0; });
 }
 
 // Before anybody is answered.

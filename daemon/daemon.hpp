@@ -49,6 +49,8 @@ class Daemon {
 
     void open_store();
     bool listen();
+    bool open_state();
+    bool succeeds() const;  // to queues of a predecessor
     bool take_over();
     void give_up();
     void watch_controls();
@@ -58,6 +60,7 @@ class Daemon {
     void shut_down();
 
     Options options_;
+    std::string named_socket_;  // as the options had it; empty: not named
     Survival survival_;
     std::string problem_;
     Fd stop_event_;

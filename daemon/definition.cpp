@@ -26,6 +26,12 @@ bool made_by_us(uid_t uid) {
     return uid == ::geteuid() || uid == 0;
 }
 
+std::expected<wire::Json, DefinitionRefusal> json_of(std::string_view text) {
+    wire::Json json = wire::Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (json.is_discarded()) return std::unexpected(refusal("it is not JSON"));
+    return json;
+}
+
 std::expected<wire::Json, DefinitionRefusal> read_json(int fd) {
     struct stat status {};
     if (::fstat(fd, &status) != 0) return std::unexpected(refusal("it cannot be looked at"));
@@ -44,9 +50,7 @@ std::expected<wire::Json, DefinitionRefusal> read_json(int fd) {
     if (::pread(fd, text.data(), text.size(), 0) != status.st_size) {
         return std::unexpected(refusal("it cannot be read"));
     }
-    wire::Json json = wire::Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (json.is_discarded()) return std::unexpected(refusal("it is not JSON"));
-    return json;
+    return json_of(text);
 }
 
 // Before anything else is looked at: of another format, nothing else need make sense to us.
@@ -69,36 +73,9 @@ std::optional<DefinitionRefusal> check_version(const wire::Json& json) {
                           shm::segment_fingerprint)};
 }
 
-}  // namespace
-
-Fd write_definition(const Definition& definition) {
-    const wire::Json json = {{"written_by", version_text()},
-                             {"segment_version", shm::segment_version},
-                             {"fingerprint", shm::segment_fingerprint},
-                             {"name", definition.name},
-                             {"identity", definition.identity},
-                             {"owner", definition.ownership.owner},
-                             {"group", definition.ownership.group},
-                             {"mode", definition.ownership.mode},
-                             {"options", wire::to_json(definition.options)},
-                             {"ring_inode", definition.ring_inode},
-                             {"pool_inode", definition.pool_inode}};
-    const std::string text = json.dump();
-    Fd fd(::memfd_create("shmq-definition", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (!fd || ::fchmod(fd.get(), 0600) != 0 ||
-        ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-        ::fcntl(fd.get(), F_ADD_SEALS, required_seals) != 0) {
-        return {};
-    }
-    return fd;
-}
-
-std::expected<Definition, DefinitionRefusal> read_definition(int fd) {
-    auto json = read_json(fd);
-    if (!json) return std::unexpected(std::move(json.error()));
-    if (auto refused = check_version(*json)) return std::unexpected(std::move(*refused));
+std::expected<Definition, DefinitionRefusal> definition_of(const wire::Json& json) {
     Definition definition;
-    wire::Members members(*json, "definition");
+    wire::Members members(json, "definition");
     members.require("name", definition.name);
     members.require("identity", definition.identity);
     members.require("owner", definition.ownership.owner);
@@ -117,6 +94,47 @@ std::expected<Definition, DefinitionRefusal> read_definition(int fd) {
         return std::unexpected(refusal(std::move(wrong)));
     }
     return definition;
+}
+
+}  // namespace
+
+std::string definition_text(const Definition& definition) {
+    const wire::Json json = {{"written_by", version_text()},
+                             {"segment_version", shm::segment_version},
+                             {"fingerprint", shm::segment_fingerprint},
+                             {"name", definition.name},
+                             {"identity", definition.identity},
+                             {"owner", definition.ownership.owner},
+                             {"group", definition.ownership.group},
+                             {"mode", definition.ownership.mode},
+                             {"options", wire::to_json(definition.options)},
+                             {"ring_inode", definition.ring_inode},
+                             {"pool_inode", definition.pool_inode}};
+    return json.dump();
+}
+
+std::expected<Definition, DefinitionRefusal> parse_definition(std::string_view text) {
+    auto json = json_of(text);
+    if (!json) return std::unexpected(std::move(json.error()));
+    return definition_of(*json);
+}
+
+Fd write_definition(const Definition& definition) {
+    const std::string text = definition_text(definition);
+    Fd fd(::memfd_create("shmq-definition", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!fd || ::fchmod(fd.get(), 0600) != 0 ||
+        ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+        ::fcntl(fd.get(), F_ADD_SEALS, required_seals) != 0) {
+        return {};
+    }
+    return fd;
+}
+
+std::expected<Definition, DefinitionRefusal> read_definition(int fd) {
+    auto json = read_json(fd);
+    if (!json) return std::unexpected(std::move(json.error()));
+    if (auto refused = check_version(*json)) return std::unexpected(std::move(*refused));
+    return definition_of(*json);
 }
 
 std::uint64_t inode_of(int fd) {

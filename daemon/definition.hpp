@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <expected>
 #include <string>
+#include <string_view>
 
 #include "base/fd.hpp"
 #include "daemon/rights.hpp"
@@ -28,6 +29,11 @@ struct DefinitionRefusal {
     bool incompatible = false;  // of another format: whoever wrote it can read it
     std::string reason;
 };
+
+// As JSON, to be kept on disk; and back, whatever version of segments it was written beside: on
+// disk there are none.
+std::string definition_text(const Definition& definition);
+std::expected<Definition, DefinitionRefusal> parse_definition(std::string_view text);
 
 // Sealed; invalid: errno.
 Fd write_definition(const Definition& definition);

@@ -56,14 +56,21 @@ void add_parsed(CLI::App& app, const std::string& name, Value& value, Parse pars
 }
 
 void describe(CLI::App& app, Options& options) {
+    const auto not_empty = [](const std::string& path) {
+        return path.empty() ? std::string("the path is empty") : std::string();
+    };
     app.set_version_flag("--version", std::string("shmqd ") + version_text());
     app.add_option("--socket", options.socket,
                    "Socket to listen on; default $SHMQ_SOCKET, else /run/shmq/socket for root, "
                    "else $XDG_RUNTIME_DIR/shmq/socket, else /tmp/shmq-UID/socket")
         ->type_name("PATH")
-        ->check([](const std::string& path) {
-            return path.empty() ? std::string("the path is empty") : std::string();
-        });
+        ->check(not_empty);
+    app.add_option("--state-dir", options.state_directory,
+                   "Directory for journals, made where it is missing; default $STATE_DIRECTORY, "
+                   "else for the default socket /var/lib/shmq for root, $XDG_STATE_HOME/shmq or "
+                   "~/.local/state/shmq, else the socket's path and .state")
+        ->type_name("DIR")
+        ->check(not_empty);
     add_parsed(app, "--idle-exit", options.idle_exit_ns, parse_duration,
                "End this long after the last session if no queue is held; 0: never (default)",
                "DURATION", "60s, 5m or 0");

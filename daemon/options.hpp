@@ -22,6 +22,7 @@ struct Quotas {
 
 struct Options {
     std::string socket;            // empty: the default of this user (server.hpp)
+    std::string state_directory;   // empty: the default for the socket (state_directory.hpp)
     Nanoseconds idle_exit_ns = 0;  // after the last session, where no queue is held; 0: never
     Nanoseconds frame_time_max_ns = limits::frame_time_max_ns;  // from first byte to NUL
     std::string log_level = "info";

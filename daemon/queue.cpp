@@ -27,6 +27,8 @@ Queue::Settings Queue::settings(std::string name, std::string identity,
     settings.identity = std::move(identity);
     settings.ownership = ownership;
     settings.in_flight = options.in_flight != 0 ? options.in_flight : limits::in_flight_default;
+    settings.spill_limit = options.spill_limit;
+    settings.durability = options.durability.value_or(wire::Durability::accepted);
     return settings;
 }
 
@@ -43,6 +45,12 @@ wire::Options Queue::options() const {
     options.max_message = shape.max_message;
     options.pool = shape.pool_bytes;
     options.overflow = static_cast<wire::Overflow>(shape.overflow);
+    options.spill_limit = settings_.spill_limit;
+    if (geometry.has(shm::journal_present)) {
+        options.when_full =
+            geometry.has(shm::when_full_reject) ? wire::WhenFull::reject : wire::WhenFull::block;
+    }
+    options.durability = settings_.durability;
     options.lease_ns = shape.lease_ns;
     options.in_flight = settings_.in_flight;
     options.mode = settings_.ownership.mode;

@@ -29,7 +29,9 @@ class Queue {
         std::string name;
         std::string identity;  // 32 hexadecimal digits; peers could change the segment's copy
         wire::Ownership ownership{};
-        std::uint32_t in_flight = 0;  // unacked messages that a consumer may hold
+        std::uint32_t in_flight = 0;    // unacked messages that a consumer may hold
+        std::uint64_t spill_limit = 0;  // bytes of its journal's files; 0: as the disk allows
+        wire::Durability durability = wire::Durability::accepted;
     };
 
     Queue(Settings settings, std::unique_ptr<shm::Segment> segment);
@@ -41,6 +43,8 @@ class Queue {
     const std::string& identity() const { return settings_.identity; }
     const wire::Ownership& ownership() const { return settings_.ownership; }
     std::uint32_t in_flight() const { return settings_.in_flight; }
+    std::uint64_t spill_limit() const { return settings_.spill_limit; }
+    wire::Durability durability() const { return settings_.durability; }
     std::uint64_t memory_bytes() const;
     // As in force: no zeros, nothing unsaid.
     wire::Options options() const;

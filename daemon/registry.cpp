@@ -19,6 +19,25 @@ namespace {
 constexpr std::uint32_t mode_default = 0700;
 constexpr std::uint32_t mode_max = 0777;
 
+bool promises_more(const wire::Options& options) {
+    return options.durability.value_or(wire::Durability::accepted) != wire::Durability::accepted;
+}
+
+// Its backlog lies in the journal anyway.
+wire::Options with_implied(wire::Options options) {
+    if (promises_more(options) && !options.overflow) options.overflow = wire::Overflow::spill;
+    return options;
+}
+
+// What the memory of such a queue does not say.
+wire::Options beside_memory(const wire::Options& options) {
+    wire::Options beside;
+    beside.in_flight = options.in_flight;
+    beside.spill_limit = options.spill_limit;
+    beside.durability = options.durability;
+    return beside;
+}
+
 // A shape as the options ask; what they leave open has its default.
 shm::Shape shape_of(const wire::Options& options) {
     shm::Shape shape{};
@@ -31,6 +50,9 @@ shm::Shape shape_of(const wire::Options& options) {
     if (options.exclusive_producer.value_or(false)) shape.flags |= shm::exclusive_producer;
     if (options.exclusive_consumer.value_or(false)) shape.flags |= shm::exclusive_consumer;
     if (options.exact_timestamps.value_or(false)) shape.flags |= shm::exact_timestamps;
+    if (options.journal()) shape.flags |= shm::journal_present;
+    if (options.when_full == wire::WhenFull::reject) shape.flags |= shm::when_full_reject;
+    if (promises_more(options)) shape.flags |= shm::durable_log;
     return shm::with_defaults(shape);
 }
 
@@ -82,6 +104,36 @@ std::optional<wire::Failure> check_policy_options(const std::string& name,
     return {};
 }
 
+std::optional<wire::Failure> check_journal_options(const wire::Options& options) {
+    const wire::Overflow overflow = options.overflow.value_or(wire::Overflow::block);
+    if (promises_more(options) && overflow != wire::Overflow::spill) {
+        return wire::invalid_parameter(
+            "options.overflow",
+            fmt::format("{} and durability {} exclude each other: such a queue keeps its backlog "
+                        "in the journal; say spill, or nothing",
+                        wire::overflow_token(overflow),
+                        wire::durability_token(*options.durability)));
+    }
+    constexpr std::string_view needs_journal =
+        "is for queues with a journal: overflow spill, or durability logged or durable";
+    if (!options.journal() && options.spill_limit != 0) {
+        return wire::invalid_parameter("options.spill_limit", needs_journal);
+    }
+    if (!options.journal() && options.when_full) {
+        return wire::invalid_parameter("options.when_full", needs_journal);
+    }
+    const std::uint64_t largest =
+        options.max_message != 0 ? options.max_message : limits::message_default_max_bytes;
+    const std::uint64_t least = std::max(limits::spill_limit_min_bytes, 2 * largest);
+    if (options.spill_limit != 0 && options.spill_limit < least) {
+        return wire::invalid_parameter(
+            "options.spill_limit",
+            fmt::format("{} is too little: {} bytes at least for this max_message",
+                        options.spill_limit, least));
+    }
+    return {};
+}
+
 // The option that a complaint of check_shape begins with, as callers name it.
 std::string parameter_of(const std::string& complaint) {
     std::string word = complaint.substr(0, complaint.find(' '));
@@ -128,6 +180,12 @@ std::string text_of(const std::string& value) {
 std::string text_of(wire::Overflow value) {
     return std::string(wire::overflow_token(value));
 }
+std::string text_of(wire::WhenFull value) {
+    return std::string(wire::when_full_token(value));
+}
+std::string text_of(wire::Durability value) {
+    return std::string(wire::durability_token(value));
+}
 
 // The first option said in `wanted` that the queue has otherwise.
 std::optional<wire::Failure> first_difference(const Queue& queue, const wire::Options& wanted) {
@@ -151,6 +209,12 @@ std::optional<wire::Failure> first_difference(const Queue& queue, const wire::Op
     compare_number("pool", present.pool, wanted.pool);
     compare("overflow", wanted.overflow.has_value(), *present.overflow,
             wanted.overflow.value_or(wire::Overflow::block));
+    compare_number("spill_limit", present.spill_limit, wanted.spill_limit);
+    compare("when_full", wanted.when_full.has_value(),
+            present.when_full.value_or(wire::WhenFull::block),
+            wanted.when_full.value_or(wire::WhenFull::block));
+    compare("durability", wanted.durability.has_value(), *present.durability,
+            wanted.durability.value_or(wire::Durability::accepted));
     compare_number("lease", present.lease_ns, wanted.lease_ns);
     compare_number("in_flight", present.in_flight, wanted.in_flight);
     if (!difference && wanted.mode && wanted.mode != present.mode) {
@@ -190,10 +254,12 @@ Registry::~Registry() {
 }
 
 wire::Outcome<Registry::Created> Registry::create(const Caller& caller, const std::string& name,
-                                                  const wire::Options& options, bool if_missing) {
+                                                  const wire::Options& said, bool if_missing) {
     if (const std::string reason = wire::check_name(name); !reason.empty()) {
         return std::unexpected(wire::invalid_name(name, reason));
     }
+    const wire::Options options = with_implied(said);
+    if (auto failure = check_journal_options(options)) return std::unexpected(*failure);
     if (auto failure = check_options(caller, options)) return std::unexpected(*failure);
     if (auto failure = check_policy_options(name, options)) return std::unexpected(*failure);
     const auto found = queues_.find(name);
@@ -203,7 +269,7 @@ wire::Outcome<Registry::Created> Registry::create(const Caller& caller, const st
         plan.ownership = {.owner = caller.uid,
                           .group = options.group.value_or(caller.gid),
                           .mode = options.mode.value_or(mode_default)};
-        plan.in_flight = options.in_flight != 0 ? options.in_flight : limits::in_flight_default;
+        plan.beside_memory = beside_memory(options);
         plan.shape = shape_of(options);
         plan.policy = policy_of(name, options);
         auto made = make(plan, caller.pid);
@@ -222,6 +288,11 @@ wire::Outcome<Registry::Created> Registry::create(const Caller& caller, const st
 wire::Outcome<std::shared_ptr<Queue>> Registry::make(const Plan& plan, pid_t pid) {
     const std::optional<shm::Geometry> geometry = shm::plan(plan.shape);
     SHMQ_CHECK(geometry.has_value());
+    if (geometry->has(shm::journal_present)) {
+        if (auto checked = check_journal(plan.name); !checked) {
+            return std::unexpected(checked.error());
+        }
+    }
     const uid_t uid = plan.ownership.owner;
     const std::uint64_t memory_bytes = geometry->segment_bytes + geometry->pool_bytes;
     if (auto failure = accounts_.charge_queue(uid, memory_bytes)) {
@@ -238,10 +309,8 @@ wire::Outcome<std::shared_ptr<Queue>> Registry::make(const Plan& plan, pid_t pid
         return std::unexpected(
             wire::system_error("create segment", failure.os_error, failure.detail));
     }
-    wire::Options beside_memory;
-    beside_memory.in_flight = plan.in_flight;
     auto queue = std::make_shared<Queue>(
-        Queue::settings(plan.name, identity.text(), plan.ownership, beside_memory),
+        Queue::settings(plan.name, identity.text(), plan.ownership, plan.beside_memory),
         std::move(segment));
     SHMQ_CHECK(queue->memory_bytes() == memory_bytes);
     queue->moves_settled = true;  // there were none
@@ -255,6 +324,12 @@ wire::Outcome<std::shared_ptr<Queue>> Registry::make(const Plan& plan, pid_t pid
     return queue;
 }
 
+wire::Outcome<void> Registry::check_journal(const std::string& name) const {
+    const std::string reason = state_ ? "this version of shmqd keeps no journals" : state_.error();
+    log().warn("queue {} refused: {}", name, reason);
+    return std::unexpected(wire::system_error("keep a journal", 0, reason));
+}
+
 // As its source, with room for the histories, and without exclusive roles: dead letters come from
 // us, and several may look at them. What fails there stays there.
 wire::Outcome<std::shared_ptr<Queue>> Registry::dead_letter_queue(const Queue& source) {
@@ -264,7 +339,7 @@ wire::Outcome<std::shared_ptr<Queue>> Registry::dead_letter_queue(const Queue& s
     Plan plan;
     plan.name = name;
     plan.ownership = source.ownership();
-    plan.in_flight = source.in_flight();
+    plan.beside_memory.in_flight = source.in_flight();
     const shm::Shape& shape = source.segment().geometry().shape;
     plan.shape = shape;
     plan.shape.flags = shape.flags & shm::exact_timestamps;

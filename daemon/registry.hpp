@@ -15,12 +15,15 @@
 #include "daemon/queue.hpp"
 #include "daemon/random_identity.hpp"
 #include "daemon/rights.hpp"
+#include "daemon/state_directory.hpp"
 
 namespace shmq::daemon {
 
 class Registry {
   public:
-    Registry(Accounts& accounts, Store& store) : accounts_(accounts), store_(store) {}
+    // `state`: where journals live, or why there can be none.
+    Registry(Accounts& accounts, Store& store, const StateDirectory::Opened& state)
+        : accounts_(accounts), store_(store), state_(state) {}
     ~Registry();
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
@@ -66,12 +69,15 @@ class Registry {
     struct Plan {
         std::string name;
         wire::Ownership ownership{};
-        std::uint32_t in_flight = 0;
+        wire::Options beside_memory;  // what the memory does not say
         shm::Shape shape{};
         shm::Policy policy{};
     };
     // `pid`: who asked, for the log.
     wire::Outcome<std::shared_ptr<Queue>> make(const Plan& plan, pid_t pid);
+
+    // Whether a queue with a journal can be had here.
+    wire::Outcome<void> check_journal(const std::string& name) const;
 
     // So that a successor finds it.
     wire::Outcome<void> keep(Queue& queue);
@@ -79,6 +85,7 @@ class Registry {
 
     Accounts& accounts_;
     Store& store_;
+    const StateDirectory::Opened& state_;
     std::uint64_t next_kept_id_ = 1;
     std::map<std::string, std::shared_ptr<Queue>, std::less<>> queues_;
 };

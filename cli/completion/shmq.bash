@@ -25,7 +25,9 @@ _shmq() {
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return
             ;;
-        --overflow) words='block reject drop-oldest' ;;
+        --overflow) words='block reject drop-oldest spill' ;;
+        --when-full) words='block reject' ;;
+        --durability) words='accepted logged durable' ;;
         --reason) words='rejected expired crashed max-deliveries' ;;
         --dead-letter | --to) words=$(_shmq_queues "$socket") ;;
         --group)

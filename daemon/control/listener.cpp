@@ -69,6 +69,10 @@ std::string prepare_directory(const std::string& directory) {
 
 std::string default_socket_path() {
     if (const char* path = std::getenv("SHMQ_SOCKET"); path != nullptr && *path != 0) return path;
+    return usual_socket_path();
+}
+
+std::string usual_socket_path() {
     if (::geteuid() == 0) return std::string(system_directory) + "/socket";
     if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime != 0) {
         return std::string(runtime) + "/shmq/socket";

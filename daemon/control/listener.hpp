@@ -12,6 +12,8 @@ namespace shmq::daemon {
 // Where a daemon of this user listens when nobody says otherwise: $SHMQ_SOCKET, /run/shmq/socket
 // for root, $XDG_RUNTIME_DIR/shmq/socket, /tmp/shmq-UID/socket.
 std::string default_socket_path();
+// The same without $SHMQ_SOCKET.
+std::string usual_socket_path();
 
 // A listening socket, held by `flock` on `<path>.lock` as long as this lives.
 class Listener {

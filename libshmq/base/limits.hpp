@@ -63,6 +63,7 @@ constexpr std::uint64_t journal_file_min_bytes = 16384;
 constexpr std::uint64_t journal_batch_max_bytes = std::uint64_t{4} << 20;
 constexpr std::uint64_t journal_pending_max_bytes = 4 * journal_batch_max_bytes;
 constexpr std::uint64_t journal_counts_max_bytes = 2048;
+constexpr std::uint64_t spill_limit_min_bytes = std::uint64_t{1} << 20;  // and two messages
 
 // Per uid, unless the daemon is told otherwise.
 constexpr std::uint32_t queues_per_uid_max = 16384;

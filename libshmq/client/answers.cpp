@@ -6,10 +6,27 @@
 namespace shmq {
 namespace {
 
-static_assert(static_cast<int>(Overflow::block) == static_cast<int>(wire::Overflow::block));
-static_assert(static_cast<int>(Overflow::reject) == static_cast<int>(wire::Overflow::reject));
-static_assert(static_cast<int>(Overflow::drop_oldest) ==
-              static_cast<int>(wire::Overflow::drop_oldest));
+template <typename Ours, typename Theirs>
+constexpr bool same(Ours ours, Theirs theirs) {
+    return static_cast<int>(ours) == static_cast<int>(theirs);
+}
+static_assert(same(Overflow::block, wire::Overflow::block));
+static_assert(same(Overflow::reject, wire::Overflow::reject));
+static_assert(same(Overflow::drop_oldest, wire::Overflow::drop_oldest));
+static_assert(same(Overflow::spill, wire::Overflow::spill));
+static_assert(same(WhenFull::block, wire::WhenFull::block));
+static_assert(same(WhenFull::reject, wire::WhenFull::reject));
+static_assert(same(Durability::accepted, wire::Durability::accepted));
+static_assert(same(Durability::logged, wire::Durability::logged));
+static_assert(same(Durability::durable, wire::Durability::durable));
+static_assert(same(GateState::none, wire::GateState::none));
+static_assert(same(GateState::direct, wire::GateState::direct));
+static_assert(same(GateState::journal, wire::GateState::journal));
+static_assert(same(GateState::closing, wire::GateState::closing));
+static_assert(same(JournalState::none, wire::JournalState::none));
+static_assert(same(JournalState::ok, wire::JournalState::ok));
+static_assert(same(JournalState::no_room, wire::JournalState::no_room));
+static_assert(same(JournalState::failed, wire::JournalState::failed));
 
 // The parameters of an error, as text whatever they are: an error of an odd daemon is still shown.
 class Details {
@@ -86,6 +103,33 @@ Error version_mismatch(const Details& details, const Asked& asked) {
                 "; use the same version for both, and start the daemon anew after an upgrade"};
 }
 
+QueueOptions options_from_wire(const wire::Options& from) {
+    QueueOptions options;
+    options.max_message = from.max_message;
+    options.overflow = static_cast<Overflow>(from.overflow.value_or(wire::Overflow::block));
+    options.spill_limit = from.spill_limit;
+    options.when_full = static_cast<WhenFull>(from.when_full.value_or(wire::WhenFull::block));
+    options.durability =
+        static_cast<Durability>(from.durability.value_or(wire::Durability::accepted));
+    options.lease = std::chrono::nanoseconds(static_cast<std::int64_t>(from.lease_ns));
+    options.exclusive_producer = from.exclusive_producer.value_or(false);
+    options.exclusive_consumer = from.exclusive_consumer.value_or(false);
+    options.exact_timestamps = from.exact_timestamps.value_or(false);
+    options.max_deliveries = from.max_deliveries;
+    options.dead_letter = from.dead_letter;
+    options.retry_delay = std::chrono::nanoseconds(static_cast<std::int64_t>(from.retry_delay_ns));
+    options.retry_delay_max =
+        std::chrono::nanoseconds(static_cast<std::int64_t>(from.retry_delay_max_ns));
+    options.pause_stopped = from.pause_stopped.value_or(false);
+    options.mode = from.mode.value_or(options.mode);
+    options.group = from.group;
+    options.capacity = from.capacity;
+    options.slot_size = from.slot_size;
+    options.pool = from.pool;
+    options.in_flight = from.in_flight;
+    return options;
+}
+
 }  // namespace
 
 Result<wire::Options> options_to_wire(const QueueOptions& options) {
@@ -106,6 +150,13 @@ Result<wire::Options> options_to_wire(const QueueOptions& options) {
     if (options.overflow != defaults.overflow) {
         out.overflow = static_cast<wire::Overflow>(options.overflow);
     }
+    out.spill_limit = options.spill_limit;
+    if (options.when_full != defaults.when_full) {
+        out.when_full = static_cast<wire::WhenFull>(options.when_full);
+    }
+    if (options.durability != defaults.durability) {
+        out.durability = static_cast<wire::Durability>(options.durability);
+    }
     out.lease_ns = static_cast<std::uint64_t>(options.lease.count());
     out.in_flight = options.in_flight;
     if (options.mode != defaults.mode) out.mode = options.mode;
@@ -124,27 +175,8 @@ Result<wire::Options> options_to_wire(const QueueOptions& options) {
 QueueInfo info_from_wire(const wire::Queue& queue) {
     QueueInfo info;
     info.name = queue.name;
-    info.options.max_message = queue.options.max_message;
-    info.options.overflow =
-        static_cast<Overflow>(queue.options.overflow.value_or(wire::Overflow::block));
-    info.options.lease =
-        std::chrono::nanoseconds(static_cast<std::int64_t>(queue.options.lease_ns));
-    info.options.exclusive_producer = queue.options.exclusive_producer.value_or(false);
-    info.options.exclusive_consumer = queue.options.exclusive_consumer.value_or(false);
-    info.options.exact_timestamps = queue.options.exact_timestamps.value_or(false);
-    info.options.max_deliveries = queue.options.max_deliveries;
-    info.options.dead_letter = queue.options.dead_letter;
-    info.options.retry_delay =
-        std::chrono::nanoseconds(static_cast<std::int64_t>(queue.options.retry_delay_ns));
-    info.options.retry_delay_max =
-        std::chrono::nanoseconds(static_cast<std::int64_t>(queue.options.retry_delay_max_ns));
-    info.options.pause_stopped = queue.options.pause_stopped.value_or(false);
-    info.options.mode = queue.options.mode.value_or(info.options.mode);
+    info.options = options_from_wire(queue.options);
     info.options.group = queue.options.group.value_or(queue.group);
-    info.options.capacity = queue.options.capacity;
-    info.options.slot_size = queue.options.slot_size;
-    info.options.pool = queue.options.pool;
-    info.options.in_flight = queue.options.in_flight;
     info.owner_uid = queue.owner;
     info.group_gid = queue.group;
     info.quarantined = queue.quarantined;
@@ -154,6 +186,14 @@ QueueInfo info_from_wire(const wire::Queue& queue) {
     info.delayed = queue.delayed;
     info.held = queue.held;
     info.alarm = queue.alarm;
+    info.gate = static_cast<GateState>(queue.gate);
+    info.journal = static_cast<JournalState>(queue.journal);
+    info.spilled = queue.spilled;
+    info.spilled_bytes = queue.spilled_bytes;
+    info.journal_bytes = queue.journal_bytes;
+    info.syncs = queue.syncs;
+    info.logged = queue.logged;
+    info.durable = queue.durable;
     info.sent = queue.sent;
     info.sent_bytes = queue.sent_bytes;
     info.delivered = queue.delivered;

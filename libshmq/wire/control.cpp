@@ -1,8 +1,10 @@
 #include "wire/control.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
+#include <span>
 #include <tuple>
 
 #include "base/limits.hpp"
@@ -115,38 +117,79 @@ Failure method_not_implemented(std::string_view method) {
     return failure(error::method_not_implemented, {{"method", clipped(method)}});
 }
 
-std::string_view overflow_token(Overflow overflow) {
-    switch (overflow) {
-        case Overflow::block:
-            return "block";
-        case Overflow::reject:
-            return "reject";
-        case Overflow::drop_oldest:
-            return "drop_oldest";
-    }
-    return "block";
+namespace {
+
+// The tokens of an enumeration, in the order of its numbers.
+constexpr auto overflow_tokens =
+    std::to_array<std::string_view>({"block", "reject", "drop_oldest", "spill"});
+constexpr auto when_full_tokens = std::to_array<std::string_view>({"block", "reject"});
+constexpr auto durability_tokens =
+    std::to_array<std::string_view>({"accepted", "logged", "durable"});
+constexpr auto gate_tokens =
+    std::to_array<std::string_view>({"none", "direct", "journal", "closing"});
+constexpr auto journal_state_tokens =
+    std::to_array<std::string_view>({"none", "ok", "no_room", "failed"});
+constexpr auto role_tokens = std::to_array<std::string_view>({"producer", "consumer", "observer"});
+constexpr auto pending_state_tokens =
+    std::to_array<std::string_view>({"leased", "delayed", "held"});
+constexpr auto settle_verb_tokens =
+    std::to_array<std::string_view>({"ack", "nack", "extend", "redrive", "discard"});
+
+template <typename Enum>
+std::string_view token_of(std::span<const std::string_view> tokens, Enum value) {
+    const auto index = static_cast<std::size_t>(value);
+    return index < tokens.size() ? tokens[index] : tokens.back();
 }
 
+// As Members::take and Members::require.
+template <typename Enum>
+bool take(Members& members, std::string_view name, std::span<const std::string_view> tokens,
+          Enum& into) {
+    std::size_t index = 0;
+    if (!members.take_token(name, tokens, index)) return false;
+    into = static_cast<Enum>(index);
+    return true;
+}
+template <typename Enum>
+void take(Members& members, std::string_view name, std::span<const std::string_view> tokens,
+          std::optional<Enum>& into) {
+    Enum value{};
+    if (take(members, name, tokens, value)) into = value;
+}
+template <typename Enum>
+bool require(Members& members, std::string_view name, std::span<const std::string_view> tokens,
+             Enum& into) {
+    return members.require_any(name) != nullptr && take(members, name, tokens, into);
+}
+
+}  // namespace
+
+std::string_view overflow_token(Overflow overflow) {
+    return token_of(overflow_tokens, overflow);
+}
+std::string_view when_full_token(WhenFull when_full) {
+    return token_of(when_full_tokens, when_full);
+}
+std::string_view durability_token(Durability durability) {
+    return token_of(durability_tokens, durability);
+}
+std::string_view gate_token(GateState gate) {
+    return token_of(gate_tokens, gate);
+}
+std::string_view journal_state_token(JournalState state) {
+    return token_of(journal_state_tokens, state);
+}
 std::string_view role_token(Role role) {
-    switch (role) {
-        case Role::producer:
-            return "producer";
-        case Role::consumer:
-            return "consumer";
-        case Role::observer:
-            return "observer";
-    }
-    return "observer";
+    return token_of(role_tokens, role);
 }
 
 bool require_role(Members& members, std::string_view name, Role& into) {
-    std::size_t index = 0;
-    if (!members.take_token(name, {"producer", "consumer", "observer"}, index)) {
-        if (members.take_any(name) == nullptr) members.refuse(name, "is missing");
-        return false;
-    }
-    into = static_cast<Role>(index);
-    return true;
+    return require(members, name, role_tokens, into);
+}
+
+bool Options::journal() const {
+    return overflow == Overflow::spill ||
+           durability.value_or(Durability::accepted) != Durability::accepted;
 }
 
 Json to_json(const Options& options) {
@@ -162,6 +205,9 @@ Json to_json(const Options& options) {
     put_number("max_message", options.max_message);
     put_number("pool", options.pool);
     if (options.overflow) json["overflow"] = overflow_token(*options.overflow);
+    put_number("spill_limit", options.spill_limit);
+    if (options.when_full) json["when_full"] = when_full_token(*options.when_full);
+    if (options.durability) json["durability"] = durability_token(*options.durability);
     put_number("lease", options.lease_ns);
     put_number("in_flight", options.in_flight);
     put("mode", options.mode);
@@ -184,10 +230,10 @@ Outcome<Options> options_from_json(const Json& json, std::string_view path, Unkn
     members.take("slot_size", options.slot_size);
     members.take("max_message", options.max_message);
     members.take("pool", options.pool);
-    std::size_t overflow = 0;
-    if (members.take_token("overflow", {"block", "reject", "drop_oldest"}, overflow)) {
-        options.overflow = static_cast<Overflow>(overflow);
-    }
+    take(members, "overflow", overflow_tokens, options.overflow);
+    members.take("spill_limit", options.spill_limit);
+    take(members, "when_full", when_full_tokens, options.when_full);
+    take(members, "durability", durability_tokens, options.durability);
     members.take("lease", options.lease_ns);
     members.take("in_flight", options.in_flight);
     members.take("mode", options.mode);
@@ -214,10 +260,14 @@ constexpr auto queue_members = std::make_tuple(
     std::pair("quarantined", &Queue::quarantined), std::pair("ready", &Queue::ready),
     std::pair("leased", &Queue::leased), std::pair("returned", &Queue::returned),
     std::pair("delayed", &Queue::delayed), std::pair("held", &Queue::held),
-    std::pair("alarm", &Queue::alarm), std::pair("sent", &Queue::sent),
-    std::pair("sent_bytes", &Queue::sent_bytes), std::pair("delivered", &Queue::delivered),
-    std::pair("acked", &Queue::acked), std::pair("redelivered", &Queue::redelivered),
-    std::pair("dropped", &Queue::dropped), std::pair("dropped_oldest", &Queue::dropped_oldest),
+    std::pair("alarm", &Queue::alarm), std::pair("spilled", &Queue::spilled),
+    std::pair("spilled_bytes", &Queue::spilled_bytes),
+    std::pair("journal_bytes", &Queue::journal_bytes), std::pair("syncs", &Queue::syncs),
+    std::pair("logged", &Queue::logged), std::pair("durable", &Queue::durable),
+    std::pair("sent", &Queue::sent), std::pair("sent_bytes", &Queue::sent_bytes),
+    std::pair("delivered", &Queue::delivered), std::pair("acked", &Queue::acked),
+    std::pair("redelivered", &Queue::redelivered), std::pair("dropped", &Queue::dropped),
+    std::pair("dropped_oldest", &Queue::dropped_oldest),
     std::pair("dropped_rejected", &Queue::dropped_rejected),
     std::pair("dropped_damaged", &Queue::dropped_damaged),
     std::pair("dropped_failed", &Queue::dropped_failed), std::pair("purged", &Queue::purged),
@@ -232,7 +282,9 @@ constexpr auto queue_members = std::make_tuple(
 }  // namespace
 
 Json to_json(const Queue& queue) {
-    Json json = {{"options", to_json(queue.options)}};
+    Json json = {{"options", to_json(queue.options)},
+                 {"gate", gate_token(queue.gate)},
+                 {"journal", journal_state_token(queue.journal)}};
     std::apply([&](const auto&... member) { ((json[member.first] = queue.*member.second), ...); },
                queue_members);
     return json;
@@ -244,6 +296,8 @@ Outcome<Queue> queue_from_json(const Json& json, std::string_view path, Unknown 
     std::apply(
         [&](const auto&... member) { (members.require(member.first, queue.*member.second), ...); },
         queue_members);
+    require(members, "gate", gate_tokens, queue.gate);
+    require(members, "journal", journal_state_tokens, queue.journal);
     const Json* options = members.require_any("options");
     if (auto failure = members.finish(unknown)) return std::unexpected(std::move(*failure));
     auto parsed = options_from_json(*options, std::string(path) + ".options", unknown);
@@ -253,15 +307,7 @@ Outcome<Queue> queue_from_json(const Json& json, std::string_view path, Unknown 
 }
 
 std::string_view pending_state_token(PendingState state) {
-    switch (state) {
-        case PendingState::leased:
-            return "leased";
-        case PendingState::delayed:
-            return "delayed";
-        case PendingState::held:
-            return "held";
-    }
-    return "held";
+    return token_of(pending_state_tokens, state);
 }
 
 namespace {
@@ -292,12 +338,7 @@ Outcome<Pending> pending_from_json(const Json& json, std::string_view path, Unkn
             (members.require(member.first, pending.*member.second), ...);
         },
         pending_members);
-    std::size_t state = 0;
-    if (members.take_token("state", {"leased", "delayed", "held"}, state)) {
-        pending.state = static_cast<PendingState>(state);
-    } else if (members.take_any("state") == nullptr) {
-        members.refuse("state", "is missing");
-    }
+    require(members, "state", pending_state_tokens, pending.state);
     members.take("lease_left", pending.lease_left_ns);
     members.take("due_in", pending.due_in_ns);
     if (auto failure = members.finish(unknown)) return std::unexpected(std::move(*failure));
@@ -305,29 +346,11 @@ Outcome<Pending> pending_from_json(const Json& json, std::string_view path, Unkn
 }
 
 std::string_view settle_verb_token(SettleVerb verb) {
-    switch (verb) {
-        case SettleVerb::ack:
-            return "ack";
-        case SettleVerb::nack:
-            return "nack";
-        case SettleVerb::extend:
-            return "extend";
-        case SettleVerb::redrive:
-            return "redrive";
-        case SettleVerb::discard:
-            return "discard";
-    }
-    return "discard";
+    return token_of(settle_verb_tokens, verb);
 }
 
 bool require_settle_verb(Members& members, std::string_view name, SettleVerb& into) {
-    std::size_t index = 0;
-    if (!members.take_token(name, {"ack", "nack", "extend", "redrive", "discard"}, index)) {
-        if (members.take_any(name) == nullptr) members.refuse(name, "is missing");
-        return false;
-    }
-    into = static_cast<SettleVerb>(index);
-    return true;
+    return require(members, name, settle_verb_tokens, into);
 }
 
 std::string check_name(std::string_view name) {

@@ -93,9 +93,18 @@ Failure method_not_implemented(std::string_view method);
 
 // ---- Structs -----------------------------------------------------------------------------------
 
-// Same numbers as shm::Overflow and the public one.
-enum class Overflow : std::uint32_t { block = 0, reject = 1, drop_oldest = 2 };
+// Same numbers as shm::Overflow and the public ones.
+enum class Overflow : std::uint32_t { block = 0, reject = 1, drop_oldest = 2, spill = 3 };
 std::string_view overflow_token(Overflow overflow);
+enum class WhenFull : std::uint32_t { block = 0, reject = 1 };
+std::string_view when_full_token(WhenFull when_full);
+enum class Durability : std::uint32_t { accepted = 0, logged = 1, durable = 2 };
+std::string_view durability_token(Durability durability);
+// How a queue's gate stands and how its journal is; none: it has no journal.
+enum class GateState : std::uint32_t { none = 0, direct = 1, journal = 2, closing = 3 };
+std::string_view gate_token(GateState gate);
+enum class JournalState : std::uint32_t { none = 0, ok = 1, no_room = 2, failed = 3 };
+std::string_view journal_state_token(JournalState state);
 
 enum class Role { producer, consumer, observer };
 std::string_view role_token(Role role);
@@ -109,6 +118,9 @@ struct Options {
     std::uint64_t max_message = 0;
     std::uint64_t pool = 0;
     std::optional<Overflow> overflow;
+    std::uint64_t spill_limit = 0;      // bytes
+    std::optional<WhenFull> when_full;  // in force: of queues with a journal only
+    std::optional<Durability> durability;
     std::uint64_t lease_ns = 0;
     std::uint32_t in_flight = 0;
     std::optional<std::uint32_t> mode;
@@ -121,6 +133,9 @@ struct Options {
     std::uint64_t retry_delay_ns = 0;
     std::uint64_t retry_delay_max_ns = 0;
     std::optional<bool> pause_stopped;
+
+    // Whether such a queue has a journal: it spills, or promises more than `accepted`.
+    bool journal() const;
 
     bool operator==(const Options&) const = default;
 };
@@ -137,12 +152,22 @@ struct Queue {
     std::uint32_t group = 0;
     bool quarantined = false;
 
-    std::uint64_t ready = 0;
+    std::uint64_t ready = 0;  // those that are spilled included
     std::uint64_t leased = 0;
     std::uint64_t returned = 0;
     std::uint64_t delayed = 0;
     std::uint64_t held = 0;
     std::string alarm;
+
+    // Zeros and `none` without a journal.
+    GateState gate = GateState::none;
+    JournalState journal = JournalState::none;
+    std::uint64_t spilled = 0;        // in the log, and not in the ring
+    std::uint64_t spilled_bytes = 0;  // their payloads
+    std::uint64_t journal_bytes = 0;  // that its files take on disk
+    std::uint64_t syncs = 0;
+    std::uint64_t logged = 0;   // messages so far that were written to the log
+    std::uint64_t durable = 0;  // messages so far that were synced
 
     std::uint64_t sent = 0;
     std::uint64_t sent_bytes = 0;

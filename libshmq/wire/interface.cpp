@@ -8,18 +8,24 @@ const std::string_view interface_description =
 
 # Zero or absent: the default. lease, delays and times in nanoseconds, sizes in bytes.
 # max_deliveries 0: no limit; absent: 20. dead_letter empty: none; absent: the queue's name and .dlq.
+# spill_limit, when_full: of queues with a journal only: overflow spill, or durability not accepted.
 type Options (
   capacity: ?int, slot_size: ?int, max_message: ?int, pool: ?int,
-  overflow: ?(block, reject, drop_oldest),
+  overflow: ?(block, reject, drop_oldest, spill), spill_limit: ?int, when_full: ?(block, reject),
+  durability: ?(accepted, logged, durable),
   lease: ?int, in_flight: ?int, mode: ?int, group: ?int,
   exclusive_producer: ?bool, exclusive_consumer: ?bool, exact_timestamps: ?bool,
   max_deliveries: ?int, dead_letter: ?string, retry_delay: ?int, retry_delay_max: ?int,
   pause_stopped: ?bool
 )
 
+# ready: spilled ones included. gate, journal: none without a journal, and zeros. spilled: in the
+# log and not in the ring. logged, durable: messages so far that were written, and synced.
 type Queue (
   name: string, identity: string, options: Options, owner: int, group: int, quarantined: bool,
   ready: int, leased: int, returned: int, delayed: int, held: int, alarm: string,
+  gate: (none, direct, journal, closing), journal: (none, ok, no_room, failed),
+  spilled: int, spilled_bytes: int, journal_bytes: int, syncs: int, logged: int, durable: int,
   sent: int, sent_bytes: int, delivered: int, acked: int, redelivered: int,
   dropped: int, dropped_oldest: int, dropped_rejected: int, dropped_damaged: int,
   dropped_failed: int, purged: int, expired: int, reclaimed: int,

@@ -170,7 +170,7 @@ bool Members::take(std::string_view name, std::uint64_t& into) {
     return take_integer(name, 0, std::numeric_limits<std::uint64_t>::max(), into);
 }
 
-bool Members::take_token(std::string_view name, std::initializer_list<std::string_view> tokens,
+bool Members::take_token(std::string_view name, std::span<const std::string_view> tokens,
                          std::size_t& into) {
     std::string text;
     if (!take(name, text)) return false;

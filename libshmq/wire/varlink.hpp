@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <expected>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -85,7 +86,7 @@ class Members {
         return true;
     }
     // One of `tokens`, by index.
-    bool take_token(std::string_view name, std::initializer_list<std::string_view> tokens,
+    bool take_token(std::string_view name, std::span<const std::string_view> tokens,
                     std::size_t& into);
     // The member as it is; null if absent.
     const Json* take_any(std::string_view name);

@@ -41,7 +41,11 @@ class UsageTest(CliTest):
         self.refuse("send", "q", "--null", "m", says="choose one")
         self.refuse("send", "q", "--file", "f", "--null")
         self.refuse("send", "q", "--fiel", "f", says="--fiel")
-        self.refuse("create", "q", "--overflow", "explode", says="block, reject or drop-oldest")
+        self.refuse("create", "q", "--overflow", "explode", says="block, reject, drop-oldest or spill")
+        self.refuse("create", "q", "--overflow", "spil", says="block, reject, drop-oldest or spill")
+        self.refuse("create", "q", "--when-full", "drop", says="block or reject")
+        self.refuse("create", "q", "--durability", "synced", says="accepted, logged or durable")
+        self.refuse("send", "q", "--confirm", "synced", "m", says="accepted, logged or durable")
         self.refuse("create", "q", "--group", "no such group", says="no such group")
 
     def test_names(self) -> None:
@@ -51,7 +55,8 @@ class UsageTest(CliTest):
                 self.assertNotIn("\x1b", self.refuse(verb, name, says="NAME"))
 
     def test_numbers(self) -> None:
-        for option in ("--capacity", "--slot-size", "--max-message", "--pool", "--in-flight"):
+        for option in ("--capacity", "--slot-size", "--max-message", "--pool", "--in-flight",
+                       "--spill-limit"):
             for value in ("0", "-1", "x", "", "1.5", "99999999999999999999"):
                 self.refuse("create", "q", f"{option}={value}", says=option)
         for value in ("0", "-1s", "1x", "", "5 minutes"):
@@ -74,6 +79,18 @@ class UsageTest(CliTest):
         self.refuse("create", "q", "--lease", "1ms", says="lease")
         self.refuse("create", "q", "--lease", "8d", says="lease")
         self.refuse("create", "q", "--overflow", "drop-oldest", "--exclusive-consumer")
+        for overflow in ("block", "reject", "drop-oldest"):
+            for durability in ("logged", "durable"):
+                self.refuse("create", "q", "--overflow", overflow, "--durability", durability,
+                            says="spill")
+        for words in (["--when-full", "reject"], ["--spill-limit", "1G"],
+                      ["--overflow", "reject", "--spill-limit", "1G"],
+                      ["--durability", "accepted", "--when-full", "reject"]):
+            self.refuse("create", "q", *words, says="overflow spill")
+        self.refuse("create", "q", "--overflow", "spill", "--spill-limit", "1000K",
+                    says="2097152 bytes at least")
+        self.refuse("create", "q", "--overflow", "spill", "--spill-limit", "64M", "--max-message",
+                    "64M", says="134217728 bytes at least")
         self.assertEqual(self.json("ls"), [])
 
 
@@ -128,7 +145,8 @@ class NoDaemonTest(unittest.TestCase):
             if os.getuid() == 0:
                 os.chmod(directory, 0o755)
                 os.chown(runtime, user, user)
-            environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime)}
+            environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime),
+                           "XDG_STATE_HOME": str(runtime)}
             environment.pop("SHMQ_SOCKET", None)
 
             def run(*words: str) -> subprocess.CompletedProcess:

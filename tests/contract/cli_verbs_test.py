@@ -16,7 +16,8 @@ QUEUE_FIELDS = {
     "name", "capacity", "ready", "leased", "returned", "sent", "delivered", "acked", "redelivered",
     "dropped", "producers", "consumers", "slot_size", "max_message", "pool", "overflow", "lease_ns",
     "in_flight", "exclusive_producer", "exclusive_consumer", "exact_timestamps", "mode", "owner",
-    "group", "memory_bytes", "sent_bytes", "quarantined", "purged", "expired", "reclaimed"}
+    "spill_limit", "when_full", "durability", "gate", "journal", "spilled", "spilled_bytes",
+    "journal_bytes", "syncs", "logged", "durable", "group", "memory_bytes", "sent_bytes", "quarantined", "purged", "expired", "reclaimed"}
 
 
 class CreateTest(CliTest):
@@ -30,6 +31,9 @@ class CreateTest(CliTest):
         self.assertEqual((info["overflow"], info["mode"]), ("block", "0700"))
         self.assertEqual((info["lease_ns"], info["in_flight"]), (30_000_000_000, 64))
         self.assertEqual(info["owner"], os.getuid())
+        self.assertEqual((info["gate"], info["journal"], info["durability"]),
+                         ("none", "none", "accepted"))
+        self.assertNotIn("journal", self.shmq("info", self.queue).stdout.decode())
         self.assert_counts(ready=0, leased=0, returned=0, sent=0, producers=0, consumers=0)
 
     def test_every_option(self) -> None:
@@ -58,6 +62,13 @@ class CreateTest(CliTest):
         self.assertGreater(sent, 0)
         self.assertIn(f"{sent} sent before", done.stderr.decode())
 
+    def test_a_confirm_that_the_queue_does_not_give_is_refused_before_anything_is_sent(self) -> None:
+        self.create()
+        self.shmq("send", self.queue, "--confirm", "accepted", "m")
+        done = self.shmq("send", self.queue, "--confirm", "durable", "m", status=USAGE)
+        self.assertIn("the queue promises accepted only", done.stderr.decode())
+        self.assert_counts(sent=1)
+
     def test_if_missing(self) -> None:
         self.create("--capacity", "128")
         self.shmq("create", self.queue, status=FAILED)
@@ -85,8 +96,8 @@ class LsTest(CliTest):
         self.assertEqual(listed[1]["ready"], 2)
         self.assertEqual(self.shmq("ls", "--names").stdout, b"a/x\nb\nc\n")
         lines = self.shmq("ls").stdout.decode().splitlines()
-        self.assertRegex(lines[0], r"^NAME +READY +LEASED +RETURNED +SENT ")
-        self.assertRegex(lines[2], r"^b +2 +0 +0 +2 ")
+        self.assertRegex(lines[0], r"^NAME +READY +SPILLED +LEASED +RETURNED +SENT ")
+        self.assertRegex(lines[2], r"^b +2 +0 +0 +0 +2 ")
         self.assertNotIn("\x1b", "".join(lines))
 
 

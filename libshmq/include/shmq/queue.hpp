@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include <shmq/durability.hpp>
 #include <shmq/error.hpp>
 
 namespace shmq {
@@ -16,6 +17,28 @@ enum class Overflow : std::uint32_t {
     block,        // wait for room, up to the caller's deadline
     reject,       // answer Condition::full at once
     drop_oldest,  // drop the oldest ready messages, counted; not with an exclusive consumer
+    spill,        // put it on disk, whence it comes back in order: the queue has a journal
+};
+
+// What send does when a queue with a journal finds no room on the disk either.
+enum class WhenFull : std::uint32_t {
+    block,   // wait for room, up to the caller's deadline
+    reject,  // answer Condition::full at once
+};
+
+// Where a queue with a journal puts what is sent.
+enum class GateState : std::uint32_t {
+    none,     // no journal
+    direct,   // into the ring
+    journal,  // past the ring: into the journal, or behind what waits there
+    closing,  // what waited there has gone: about to be direct
+};
+
+enum class JournalState : std::uint32_t {
+    none,     // no journal
+    ok,       // it is written to as it should be
+    no_room,  // the disk, or spill_limit, has none: WhenFull decides; it goes on by itself
+    failed,   // the disk failed: nothing is logged or durable any more
 };
 
 // Zero or nullopt means: the default that is named. Sizes are in bytes.
@@ -24,6 +47,14 @@ struct QueueOptions {
     // Largest message. Default 1 MiB, at most 512 MiB.
     std::uint64_t max_message = 0;
     Overflow overflow = Overflow::block;
+    // Bytes on disk that the journal may take; only with one (Overflow::spill, or a durability
+    // other than accepted). 0: as much as the disk allows.
+    std::uint64_t spill_limit = 0;
+    // Only with a journal.
+    WhenFull when_full = WhenFull::block;
+    // Of every message of this queue, in time; send itself returns when it is accepted. Logged and
+    // durable: all messages go through the journal, and overflow is spill; no other may be named.
+    Durability durability = Durability::accepted;
     // How long a consumer may hold a message before it is offered to another; renewed by extend.
     // It guards against consumers that hang: the dead are noticed at once. Default 30 s, 10 ms to
     // 7 days.
@@ -78,12 +109,22 @@ struct QueueInfo {
     std::uint32_t group_gid = 0;
     bool quarantined = false;
 
-    std::uint64_t ready = 0;     // waiting for their first delivery
+    std::uint64_t ready = 0;     // waiting for their first delivery, spilled ones included
     std::uint64_t leased = 0;    // held by consumers
     std::uint64_t returned = 0;  // waiting to be delivered again
     std::uint64_t delayed = 0;   // waiting until they are due to be delivered again
     std::uint64_t held = 0;      // waiting for room in the dead-letter queue
     std::string alarm;           // what somebody has to look after; empty: nothing
+
+    // Zeros and `none` without a journal.
+    GateState gate = GateState::none;
+    JournalState journal = JournalState::none;
+    std::uint64_t spilled = 0;        // in the journal, and not in the ring
+    std::uint64_t spilled_bytes = 0;  // payloads of those
+    std::uint64_t journal_bytes = 0;  // that the journal's files take on disk
+    std::uint64_t syncs = 0;          // of the journal's files
+    std::uint64_t logged = 0;         // messages so far that were written to the journal
+    std::uint64_t durable = 0;        // messages so far that were synced
 
     std::uint64_t sent = 0;
     std::uint64_t sent_bytes = 0;

@@ -45,11 +45,12 @@ TEST(DaemonOptions, sizes_as_people_write_them) {
 }
 
 TEST(DaemonOptions, the_command_line) {
-    const auto parsed =
-        parse({"--socket", "/x/y", "--idle-exit", "2m", "--log-level", "debug", "--uid-queues", "5",
-               "--uid-sessions", "6", "--uid-memory", "1G", "--io", "epoll"});
+    const auto parsed = parse({"--socket", "/x/y", "--state-dir", "/x/z", "--idle-exit", "2m",
+                               "--log-level", "debug", "--uid-queues", "5", "--uid-sessions", "6",
+                               "--uid-memory", "1G", "--io", "epoll"});
     ASSERT_FALSE(parsed.exit_status.has_value());
     EXPECT_EQ(parsed.options.socket, "/x/y");
+    EXPECT_EQ(parsed.options.state_directory, "/x/z");
     EXPECT_EQ(parsed.options.idle_exit_ns, 120 * nanoseconds_per_second);
     EXPECT_EQ(parsed.options.log_level, "debug");
     EXPECT_EQ(parsed.options.quotas.queues, 5u);
@@ -60,9 +61,9 @@ TEST(DaemonOptions, the_command_line) {
     EXPECT_EQ(parse({"--version"}).exit_status, 0);
     EXPECT_EQ(parse({"--help"}).exit_status, 0);
     const std::vector<std::vector<const char*>> wrong = {
-        {"--bogus"},           {"extra"},        {"--idle-exit", "soon"}, {"--idle-exit"},
-        {"--log-level", "no"}, {"--socket", ""}, {"--uid-queues", "-1"},  {"--uid-memory", "x"},
-        {"--io", "select"}};
+        {"--bogus"},           {"extra"},          {"--idle-exit", "soon"}, {"--idle-exit"},
+        {"--log-level", "no"}, {"--socket", ""},   {"--uid-queues", "-1"},  {"--uid-memory", "x"},
+        {"--io", "select"},    {"--state-dir", ""}};
     for (const auto& arguments : wrong) {
         EXPECT_EQ(parse(arguments).exit_status, 2) << arguments[0];
     }

@@ -19,6 +19,9 @@ Options every_option() {
     options.max_message = 4096;
     options.pool = UINT64_C(1) << 33;
     options.overflow = Overflow::drop_oldest;
+    options.spill_limit = UINT64_C(1) << 40;
+    options.when_full = WhenFull::reject;
+    options.durability = Durability::durable;
     options.lease_ns = 5'000'000'000;
     options.in_flight = 7;
     options.mode = 0750;
@@ -43,19 +46,42 @@ Queue every_field() {
     queue.group = 1001;
     queue.quarantined = true;
     std::uint64_t next = 1;
-    for (std::uint64_t Queue::*field :
-         {&Queue::ready,          &Queue::leased,           &Queue::returned,
-          &Queue::sent,           &Queue::sent_bytes,       &Queue::delivered,
-          &Queue::acked,          &Queue::redelivered,      &Queue::dropped,
-          &Queue::dropped_oldest, &Queue::dropped_rejected, &Queue::dropped_damaged,
-          &Queue::purged,         &Queue::expired,          &Queue::reclaimed,
-          &Queue::memory_bytes,   &Queue::delayed,          &Queue::held,
-          &Queue::dropped_failed, &Queue::dead_rejected,    &Queue::dead_expired,
-          &Queue::dead_crashed,   &Queue::dead_limit,       &Queue::moved_in,
-          &Queue::redriven}) {
+    for (std::uint64_t Queue::*field : {&Queue::ready,
+                                        &Queue::leased,
+                                        &Queue::returned,
+                                        &Queue::sent,
+                                        &Queue::sent_bytes,
+                                        &Queue::delivered,
+                                        &Queue::acked,
+                                        &Queue::redelivered,
+                                        &Queue::dropped,
+                                        &Queue::dropped_oldest,
+                                        &Queue::dropped_rejected,
+                                        &Queue::dropped_damaged,
+                                        &Queue::purged,
+                                        &Queue::expired,
+                                        &Queue::reclaimed,
+                                        &Queue::memory_bytes,
+                                        &Queue::delayed,
+                                        &Queue::held,
+                                        &Queue::dropped_failed,
+                                        &Queue::dead_rejected,
+                                        &Queue::dead_expired,
+                                        &Queue::dead_crashed,
+                                        &Queue::dead_limit,
+                                        &Queue::moved_in,
+                                        &Queue::redriven,
+                                        &Queue::spilled,
+                                        &Queue::spilled_bytes,
+                                        &Queue::journal_bytes,
+                                        &Queue::syncs,
+                                        &Queue::logged,
+                                        &Queue::durable}) {
         queue.*field = next++;
     }
     queue.alarm = "look here";
+    queue.gate = GateState::closing;
+    queue.journal = JournalState::no_room;
     queue.producers = 21;
     queue.consumers = 22;
     return queue;
@@ -81,7 +107,7 @@ TEST(WireOptions, WhatIsNotSaidDoesNotTravel) {
 
 TEST(WireOptions, EveryMemberIsStrict) {
     const Json good = to_json(every_option());
-    ASSERT_EQ(good.size(), 17u);
+    ASSERT_EQ(good.size(), 20u);
     for (const auto& [name, value] : good.items()) {
         Json bad = good;
         bad[name] = Json::array();
@@ -98,13 +124,29 @@ TEST(WireOptions, EveryMemberIsStrict) {
 }
 
 TEST(WireOptions, OverflowIsOneOfItsNames) {
-    for (const Overflow overflow : {Overflow::block, Overflow::reject, Overflow::drop_oldest}) {
+    for (const Overflow overflow :
+         {Overflow::block, Overflow::reject, Overflow::drop_oldest, Overflow::spill}) {
         const auto parsed = options_from_json({{"overflow", overflow_token(overflow)}});
         ASSERT_TRUE(parsed);
         EXPECT_EQ(parsed->overflow, overflow);
     }
-    EXPECT_FALSE(options_from_json({{"overflow", "spill"}}));
+    EXPECT_FALSE(options_from_json({{"overflow", "explode"}}));
     EXPECT_FALSE(options_from_json({{"overflow", 1}}));
+}
+
+TEST(WireOptions, WhichQueuesHaveAJournal) {
+    EXPECT_FALSE(Options{}.journal());
+    Options said;
+    said.overflow = Overflow::block;
+    said.durability = Durability::accepted;
+    EXPECT_FALSE(said.journal());
+    said.overflow = Overflow::spill;
+    EXPECT_TRUE(said.journal());
+    for (const Durability durability : {Durability::logged, Durability::durable}) {
+        Options promises;
+        promises.durability = durability;
+        EXPECT_TRUE(promises.journal());
+    }
 }
 
 TEST(WireQueue, ComesBackAsItWent) {
