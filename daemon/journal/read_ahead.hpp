@@ -1,7 +1,7 @@
 // The bytes of one file, read in order a step ahead of who uses them: while one piece is used, the
 // next is on its way. Nothing is read before something is asked for.
 //
-// Memory: two buffers of 1 MiB, and for as long as a larger stretch is asked for at once, that.
+// Memory: two buffers of 512 KiB, and for as long as a larger stretch is asked for at once, that.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,9 @@
 // One ring. Each operation is submitted as it starts: they are few and large, and the daemon's own
 // loop need not know of a second ring but its eventfd.
 //
-// Buffered writes and syncs are done by the kernel's workers: the daemon goes on meanwhile, on
-// another core.
+// Large writes, and syncs, are done by the kernel's workers: the daemon goes on meanwhile, on
+// another core. What is read from the page cache is copied at once, for it is looked at right
+// after.
 #include <liburing.h>
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -103,10 +104,15 @@ class UringEngine final : public Engine {
                 ::io_uring_prep_fsync(&entry, fd, 0);
                 break;
         }
+        if (operation.call == Call::write && bytes_of(operation) >= handed_over_min_bytes)
+            entry.flags |= IOSQE_ASYNC;
+    }
+
+    static std::size_t bytes_of(const Operation& operation) {
         std::size_t bytes = 0;
         for (const iovec& piece : operation.pieces)
             bytes += piece.iov_len;
-        if (bytes >= handed_over_min_bytes) entry.flags |= IOSQE_ASYNC;
+        return bytes;
     }
 
     // What the kernel leaves to be asked for another way is; see perform().
