@@ -5,6 +5,7 @@
 #include "cli/output.hpp"
 #include "cli/table.hpp"
 #include "cli/terminal.hpp"
+#include "cli/text.hpp"
 #include "cli/units.hpp"
 
 namespace shmq::cli {
@@ -29,6 +30,8 @@ Exit show(const Context& context, bool json) {
                   .add("reclaimed", daemon.reclaimed)
                   .add("restarts", daemon.restarts)
                   .add("adopted", daemon.adopted)
+                  .add("state_directory", daemon.state_directory)
+                  .add("alarm", daemon.alarm)
                   .text());
         return Exit::done;
     }
@@ -43,6 +46,9 @@ Exit show(const Context& context, bool json) {
     fields.add("messages reclaimed", format_count(daemon.reclaimed));
     fields.add("restarts", format_count(daemon.restarts));
     fields.add("queues taken over", format_count(daemon.adopted));
+    fields.add("state directory",
+               daemon.state_directory.empty() ? "none" : escape(daemon.state_directory));
+    if (!daemon.alarm.empty()) fields.add("alarm", escape(daemon.alarm), true);
     print(fields.text(coloured()));
     return Exit::done;
 }

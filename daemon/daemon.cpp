@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "base/check.hpp"
@@ -162,12 +163,15 @@ bool Daemon::listen() {
 // A successor does not refuse: the queues that were kept for it would be lost.
 bool Daemon::open_state() {
     const bool named = !options_.state_directory.empty();
-    parts_->state =
-        StateDirectory::open(named ? options_.state_directory : default_state_path(named_socket_));
+    std::error_code ignored;
+    const std::filesystem::path path =
+        named ? options_.state_directory : default_state_path(named_socket_);
+    parts_->state = StateDirectory::open(std::filesystem::absolute(path, ignored).string());
+    About& about = parts_->about;
     if (parts_->state) {
-        if (const std::string& warning = (*parts_->state)->warning(); !warning.empty()) {
-            log().warn("{}", warning);
-        }
+        about.state_directory = (*parts_->state)->path();
+        about.alarm = (*parts_->state)->warning();
+        if (!about.alarm.empty()) log().warn("{}", about.alarm);
         return true;
     }
     if (named && !succeeds()) {
@@ -175,7 +179,8 @@ bool Daemon::open_state() {
         parts_->listener.close();  // nothing was left that somebody could come for
         return false;
     }
-    log().warn("{}; no queue with a journal can be made", parts_->state.error());
+    about.alarm = parts_->state.error() + "; no queue with a journal can be made";
+    log().warn("{}", about.alarm);
     return true;
 }
 

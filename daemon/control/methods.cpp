@@ -246,7 +246,9 @@ wire::Outcome<Reply> Methods::status(Session&, const wire::Call& call, wire::Fra
                         {"deaths", supervisor_.deaths()},
                         {"reclaimed", supervisor_.messages_reclaimed()},
                         {"restarts", about_.restarts},
-                        {"adopted", about_.adopted}};
+                        {"adopted", about_.adopted},
+                        {"state_directory", about_.state_directory},
+                        {"alarm", about_.alarm}};
     return reply;
 }
 

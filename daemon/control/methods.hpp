@@ -16,7 +16,9 @@ namespace shmq::daemon {
 // What the daemon tells of itself.
 struct About {
     std::string socket;
-    std::string instance;  // tells one daemon's life from the next
+    std::string state_directory;  // empty: none
+    std::string alarm;            // about it; empty: nothing
+    std::string instance;         // tells one daemon's life from the next
     Nanoseconds started_at = 0;
     std::uint32_t restarts = 0;        // daemons before this one whose work it goes on with
     std::size_t adopted = 0;           // queues taken over, from what was kept or by clients

@@ -252,6 +252,8 @@ Result<DaemonInfo> Session::status() noexcept {
         members.require("reclaimed", info.reclaimed);
         members.take("restarts", info.restarts);
         members.take("adopted", info.adopted);
+        members.take("state_directory", info.state_directory);
+        members.take("alarm", info.alarm);
         if (auto failure = members.finish(wire::Unknown::ignore)) {
             return bad_answer(link_->asked(request), *failure);
         }

@@ -71,9 +71,10 @@ method Settle(
   to: ?string) -> (done: int, refused: []Refusal)
 # Gives back what the process holds, in one queue or in all that the caller may manage.
 method Release(pid: int, name: ?string) -> (released: int)
+# state_directory: where journals live; empty: nowhere, and alarm says why.
 method Status() -> (
   pid: int, version: string, socket: string, queues: int, sessions: int, uptime: int,
-  deaths: int, reclaimed: int, restarts: int, adopted: int)
+  deaths: int, reclaimed: int, restarts: int, adopted: int, state_directory: string, alarm: string)
 
 # role observer: a read-only mapping for peek, pending and top; takes the right to consume or manage.
 # ring, pool: indices of descriptors; no pool where every message fits its slot.

@@ -85,6 +85,7 @@ class StateTest(unittest.TestCase):
         self.start("--state-dir", self.state / "below")
         self.shmq("ls")  # answered once all is open
         self.assertEqual(os.listdir(self.state / "below"), ["lock"])
+        self.assertIn(str(self.state / "below"), self.shmq("status"))
         self.assertFalse(Path(f"{self.socket}.state").exists())
 
     def test_one_that_is_named_and_cannot_be_used_is_refused(self) -> None:
@@ -113,6 +114,7 @@ class StateTest(unittest.TestCase):
         self.start()
         sentence = f"state directory {state}: it is no directory"
         wait_until(lambda: sentence in self.said(), "the warning")
+        self.assertIn(sentence, self.shmq("status"))
         self.shmq("create", "plain")
         for options in (("--overflow", "spill"), ("--durability", "durable")):
             self.assertIn(sentence, self.shmq("create", "q", *options, status=FAILED))

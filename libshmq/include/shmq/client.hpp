@@ -63,6 +63,8 @@ struct DaemonInfo {
     std::uint64_t reclaimed = 0;  // messages given back for them
     std::uint32_t restarts = 0;   // daemons that died before this one, which took over from them
     std::uint32_t adopted = 0;    // queues that this one took over
+    std::string state_directory;  // where journals live; empty: nowhere
+    std::string alarm;            // what somebody has to look after there; empty: nothing
 };
 
 // Threads: every call may be made from any thread; calls on one client wait for each other.

@@ -361,6 +361,8 @@ TEST_P(DaemonMethods, status_counts_queues_and_sessions) {
     EXPECT_EQ(status["queues"], 1);
     EXPECT_EQ(status["sessions"], 2);
     EXPECT_EQ(status["socket"], path_);
+    EXPECT_EQ(status["state_directory"], path_ + ".state");
+    EXPECT_EQ(status["alarm"], "");
     EXPECT_EQ(status["deaths"], 0);
     EXPECT_EQ(status["reclaimed"], 0);
     EXPECT_GT(status["uptime"], 0);
