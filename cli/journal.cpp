@@ -1,11 +1,14 @@
-// shmq journal ls|verify|dump DIR|FILE [--json] [--payload]: what a queue has on disk, read from
-// the files themselves: asks no daemon, changes nothing. Exit: 0 shown; 1 cannot be read, or verify
-// found damage; 3 no journal there.
+// shmq journal ls|verify|dump DIR|FILE|NAME [--state-dir DIR] [--json] [--payload]: what a queue
+// has on disk, read from the files themselves: asks no daemon, changes nothing. Exit: 0 shown; 1
+// cannot be read, or verify found damage; 3 no journal there.
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/command.hpp"
 #include "cli/json.hpp"
@@ -22,12 +25,14 @@ namespace {
 
 struct JournalOptions {
     std::vector<std::string> words;  // what to do, and where
+    std::string state_directory;     // of a daemon; then the word is a queue's name
     bool json = false;
     bool payload = false;
 };
 
 constexpr std::string_view example =
     "  shmq journal ls DIR\n"
+    "  shmq journal verify jobs --state-dir /var/lib/shmq\n"
     "  shmq journal verify DIR && echo whole\n"
     "  shmq journal dump --payload DIR/00000001-00000001.journal";
 
@@ -57,6 +62,29 @@ Place open_place(const std::string& word) {
     if (!directory) throw Failure(Exit::failed, escape(directory.error()));
     place.directory = std::move(*directory);
     return place;
+}
+
+// The directory of that queue's files, by the definitions that the daemon left beside them.
+std::string directory_of(const std::string& queue, const std::string& state_directory) {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    fs::directory_iterator entries(fs::path(state_directory) / "queues", error);
+    if (error)
+        throw Failure(Exit::failed,
+                      fmt::format("journal: {}: {}", escape(state_directory), error.message()));
+    std::vector<std::string> found;
+    for (const fs::directory_entry& entry : entries) {
+        std::ifstream file(entry.path() / "definition.json");
+        const std::string text{std::istreambuf_iterator<char>(file), {}};
+        if (text_member(text, "name") == queue) found.push_back(entry.path().string());
+    }
+    if (found.size() == 1) return found.front();
+    if (found.empty())
+        throw Failure(Exit::failed, fmt::format("journal: no queue '{}' has files in {}",
+                                                escape(queue), escape(state_directory)));
+    throw Failure(Exit::failed,
+                  fmt::format("journal: several were called '{}'; name one: {}", escape(queue),
+                              escape(fmt::format("{}", fmt::join(found, ", ")))));
 }
 
 journal::Recovered read_log(const Place& place) {
@@ -268,12 +296,16 @@ Exit run_journal(const JournalOptions& options) {
     const bool known =
         words.size() == 2 && (words[0] == "ls" || words[0] == "verify" || words[0] == "dump");
     if (!known)
-        throw Failure(Exit::usage, "journal: needs ls, verify or dump, and a directory or file");
+        throw Failure(Exit::usage,
+                      "journal: needs ls, verify or dump, and a directory or file, or with "
+                      "--state-dir a queue's name");
     if (words[0] == "dump" && options.json)
         throw Failure(Exit::usage, "journal: dump prints text only");
     if (words[0] != "dump" && options.payload)
         throw Failure(Exit::usage, "journal: --payload goes with dump");
-    const Place place = open_place(words[1]);
+    const Place place = open_place(options.state_directory.empty()
+                                       ? words[1]
+                                       : directory_of(words[1], options.state_directory));
     if (words[0] == "ls") return list(place, options.json);
     if (words[0] == "verify") return verify(place, options.json);
     return dump(place, options.payload);
@@ -281,7 +313,11 @@ Exit run_journal(const JournalOptions& options) {
 
 Action prepare(Options& command, const Context&) {
     auto options = std::make_shared<JournalOptions>();
-    command.words("WORDS", "ls|verify|dump DIR|FILE", options->words);
+    command.words("WORDS", "ls|verify|dump DIR|FILE|NAME", options->words);
+    command.text(
+        "--state-dir", "DIR",
+        "State directory of a daemon ('shmq status' names it), to find a queue by its name",
+        options->state_directory);
     command.json(options->json);
     command.flag("--payload", "dump: the payloads, too, in hex", options->payload);
     return [options] { return run_journal(*options); };

@@ -60,4 +60,12 @@ std::string Json::text() const {
            "\n";
 }
 
+std::string text_member(std::string_view text, const char* name) {
+    const auto object = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!object.is_object()) return {};
+    const auto member = object.find(name);
+    return member != object.end() && member->is_string() ? member->get<std::string>()
+                                                         : std::string();
+}
+
 }  // namespace shmq::cli

@@ -52,4 +52,7 @@ class Json {
     std::unique_ptr<Value> value_;
 };
 
+// A member of the object in `text`; empty if it is none, or has no such member that is a string.
+std::string text_member(std::string_view text, const char* name);
+
 }  // namespace shmq::cli

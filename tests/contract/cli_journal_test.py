@@ -65,6 +65,23 @@ class JournalTest(unittest.TestCase):
         self.assertIn("header is damaged", self.shmq("verify", self.file, status=FAILED))
         self.assertIn("header is damaged", self.shmq("dump", self.file))
 
+    def test_a_queue_by_its_name(self) -> None:
+        state = Path(self.directory.name) / "state"
+        for identity, name in (("0" * 32, "jobs"), ("1" * 32, "a/b"), ("2" * 32, "a/b")):
+            queue = state / "queues" / identity
+            queue.mkdir(parents=True)
+            (queue / "definition.json").write_text(json.dumps({"name": name}))
+        (state / "queues" / ("3" * 32)).mkdir()
+        (state / "queues" / ("0" * 32) / "definition.json~").write_text("{")
+        shutil.copy(GOLDEN, state / "queues" / ("0" * 32))
+        self.assertIn("whole", self.shmq("verify", "jobs", "--state-dir", state))
+        self.assertIn("no queue 'job' has files in",
+                      self.shmq("ls", "job", "--state-dir", state, status=FAILED))
+        self.assertIn("several were called 'a/b'",
+                      self.shmq("ls", "a/b", "--state-dir", state, status=FAILED))
+        self.assertIn("No such file",
+                      self.shmq("ls", "jobs", "--state-dir", state / "none", status=FAILED))
+
     def test_refusals(self) -> None:
         for words in ([], ["ls"], ["mend", self.file], ["ls", self.file, "x"],
                       ["dump", "--json", self.file], ["ls", "--payload", self.file]):
