@@ -61,7 +61,8 @@ class StateTest(unittest.TestCase):
         return self.log.read_text()
 
     def refuses(self, *options: Any, before: tuple = ()) -> str:
-        done = subprocess.run([*before, *self.command(*options)], capture_output=True, text=True,
+        # Without a keeper, so that one that starts all the same ends with the watchdog.
+        done = subprocess.run([*before, *self.command(*options, "--no-keeper")], capture_output=True, text=True,
                               check=False, timeout=WATCHDOG_SECONDS)
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertFalse(self.socket.exists())
@@ -102,7 +103,7 @@ class StateTest(unittest.TestCase):
         self.start("--state-dir", self.state, "--no-keeper")
         self.shmq("ls")  # answered once all is open
         other = subprocess.run([BIN_DIR / "shmqd", "--socket", self.folder / "other",
-                                "--state-dir", self.state], capture_output=True, text=True,
+                                "--state-dir", self.state, "--no-keeper"], capture_output=True, text=True,
                                check=False, timeout=WATCHDOG_SECONDS)
         self.assertEqual(other.returncode, 1)
         holder = (self.state / "lock").read_text().strip()
