@@ -5,10 +5,27 @@
 #include <fmt/format.h>
 
 namespace shmq::cli {
+namespace {
+
+constexpr auto coming_stretch = std::chrono::milliseconds(50);
+
+}  // namespace
 
 Result<std::size_t> Taker::receive(std::vector<Message>& into, std::size_t most,
                                    Consumer::Deadline until) {
-    if (patience_.takes_what_is_there()) return consumer_.try_receive_batch(into, most);
+    if (patience_.takes_what_is_there()) {
+        // What lies in a journal is there, too: it takes an instant to come into the ring.
+        auto received = consumer_.try_receive_batch(into, most);
+        const auto nothing = [&] {
+            return received ? *received == 0
+                            : received.condition() == Condition::nothing ||
+                                  received.condition() == Condition::timed_out;
+        };
+        while (nothing() && consumer_.more_to_come() && !stop_.stopped())
+            received = consumer_.receive_batch_until(into, most, Clock::now() + coming_stretch);
+        if (!received && received.condition() == Condition::timed_out) return Condition::nothing;
+        return received;
+    }
     if (until == Consumer::Deadline::max()) return consumer_.receive_batch(into, most);
     return consumer_.receive_batch_until(into, most, until);
 }

@@ -20,6 +20,7 @@
 #include "daemon/adoption.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/dead_letters.hpp"
+#include "daemon/journals.hpp"
 #include "daemon/keeper/message.hpp"
 #include "daemon/keeper/store.hpp"
 #include "daemon/log.hpp"
@@ -68,7 +69,8 @@ struct Daemon::Parts {
         : io(std::move(loop)),
           store(*io, timers),
           accounts(options.quotas),
-          registry(accounts, store, state),
+          journals(*io, timers, state),
+          registry(accounts, store, journals),
           dead_letters(registry),
           supervisor(*io, timers, store, roster, dead_letters),
           methods(registry, dead_letters, supervisor, session_count, about),
@@ -82,6 +84,7 @@ struct Daemon::Parts {
     Roster roster;
     Accounts accounts;
     StateDirectory::Opened state = std::unexpected("the state directory is not open yet");
+    Journals journals;
     Registry registry;
     DeadLetters dead_letters;
     Supervisor supervisor;
@@ -94,6 +97,7 @@ struct Daemon::Parts {
     Source stop_source;
     Timer idle_timer;
     Timer alive_timer;
+    Timer restore_timer;
     bool stopping = false;
 };
 
@@ -172,6 +176,14 @@ bool Daemon::open_state() {
         about.state_directory = (*parts_->state)->path();
         about.alarm = (*parts_->state)->warning();
         if (!about.alarm.empty()) log().warn("{}", about.alarm);
+        const auto means = parts_->journals.start(options_.io == IoChoice::epoll
+                                                      ? journal::EngineChoice::thread
+                                                      : journal::EngineChoice::automatic);
+        if (!means) {
+            problem_ = "journals cannot be written: " + means.error();
+            return false;
+        }
+        log().info("journals in {}, by {}", (*parts_->state)->path(), *means);
         return true;
     }
     if (named && !succeeds()) {
@@ -212,8 +224,29 @@ bool Daemon::take_over() {
     // and until they had the time for it nobody makes others of the same names.
     if (!adoption.roster && parts.listener.predecessor_died()) {
         parts.about.recovering_until = deadline_after(monotonic_now(), recovery_time_ns);
+        parts.timers.arm(parts.restore_timer, parts.about.recovering_until,
+                         [this] { restore_durable(); });
+    } else {
+        restore_durable();
     }
     return true;
+}
+
+// What nobody has in memory any more.
+void Daemon::restore_durable() {
+    Parts& parts = *parts_;
+    for (const Definition& definition : parts.journals.left_behind()) {
+        if (parts.registry.has(definition.identity)) continue;
+        const auto queue = parts.registry.restore(definition);
+        if (queue) {
+            log().info("queue {} restored from its journal: {} messages", definition.name,
+                       (*queue)->message_count());
+        } else {
+            log().error(
+                "queue {} cannot be restored from its journal: {}; its files are left alone",
+                definition.name, queue.error());
+        }
+    }
 }
 
 void Daemon::open_store() {
@@ -318,11 +351,13 @@ void Daemon::shut_down() {
     parts.registry.release_all();
     parts.timers.disarm(parts.idle_timer);
     parts.timers.disarm(parts.alive_timer);
+    parts.timers.disarm(parts.restore_timer);
     // What the manager keeps of queues is for whoever it starts next; the socket ends with us.
     parts.store.drop(std::string(kept::listener));
     parts.store.drop(std::string(kept::lock));
     parts.store.say_last();
     SHMQ_CHECK(parts.timers.armed_count() == 0);
+    parts.journals.stop();
     parts.io->forget(parts.signal_source);
     parts.io->forget(parts.stop_source);
     SHMQ_CHECK(parts.io->watched_count() == 0);

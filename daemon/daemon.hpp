@@ -52,6 +52,7 @@ class Daemon {
     bool open_state();
     bool succeeds() const;  // to queues of a predecessor
     bool take_over();
+    void restore_durable();
     void give_up();
     void watch_controls();
     Progress on_signal();

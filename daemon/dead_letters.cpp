@@ -85,7 +85,7 @@ std::string why_not_moved(shm::MoveStatus status, const Queue& target) {
 // ---- To the dead letters -----------------------------------------------------------------------
 
 void DeadLetters::bury(Queue& queue, const WhoIs& who_is) {
-    if (queue.supervise().doomed().empty()) return queue.raise_alarm("");
+    if (queue.supervise().doomed().empty()) return queue.raise_alarm(Queue::Alarm::held, "");
     if (!queue.moves_settled) settle_unfinished();
     std::string problem;
     const auto target = target_of(queue, problem);
@@ -119,7 +119,8 @@ void DeadLetters::bury(Queue& queue, const WhoIs& who_is) {
         queue.check_damage("a move");
     }
     const std::size_t held = queue.supervise().doomed().size();
-    queue.raise_alarm(held == 0 ? ""
+    queue.raise_alarm(Queue::Alarm::held,
+                      held == 0 ? ""
                                 : fmt::format("{} messages held, that failed or were rejected: {}",
                                               held, problem));
 }

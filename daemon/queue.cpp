@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "daemon/log.hpp"
+#include "daemon/queue_journal.hpp"
 #include "shm/audit.hpp"
 
 namespace shmq::daemon {
@@ -13,12 +14,36 @@ namespace {
 
 constexpr Nanoseconds idle_sweep_most_ns = 10 * nanoseconds_per_second;
 
+wire::GateState gate_of(shm::GateState gate) {
+    switch (gate) {
+        case shm::GateState::journal:
+            return wire::GateState::journal;
+        case shm::GateState::closing:
+            return wire::GateState::closing;
+        default:
+            return wire::GateState::direct;
+    }
+}
+
+wire::JournalState state_of(journal::Writer::State state) {
+    switch (state) {
+        case journal::Writer::State::no_room:
+            return wire::JournalState::no_room;
+        case journal::Writer::State::failed:
+            return wire::JournalState::failed;
+        default:
+            return wire::JournalState::ok;
+    }
+}
+
 }  // namespace
 
 Queue::Queue(Settings settings, std::unique_ptr<shm::Segment> segment)
     : settings_(std::move(settings)), segment_(std::move(segment)), supervise_(*segment_) {
     supervise_.share_in_flight(settings_.in_flight);
 }
+
+Queue::~Queue() = default;
 
 Queue::Settings Queue::settings(std::string name, std::string identity,
                                 const wire::Ownership& ownership, const wire::Options& options) {
@@ -82,7 +107,9 @@ wire::Queue Queue::describe() const {
     queue.returned = states.returned;
     queue.delayed = states.delayed;
     queue.held = states.deciding;
-    queue.alarm = alarm_;
+    for (const std::string& alarm : alarms_)
+        queue.alarm += (queue.alarm.empty() || alarm.empty() ? "" : "; ") + alarm;
+    if (journal) describe_journal(queue);
     queue.sent = totals.sent;
     queue.sent_bytes = totals.sent_bytes;
     queue.delivered = totals.delivered;
@@ -111,24 +138,45 @@ wire::Queue Queue::describe() const {
 
 std::uint64_t Queue::message_count() const {
     const shm::StateCounts states = shm::count_states(*segment_);
-    return states.ready + states.leased + states.deciding + states.delayed + states.returned;
+    const std::uint64_t in_ring =
+        states.ready + states.leased + states.deciding + states.delayed + states.returned;
+    if (!journal) return in_ring + states.arrived;
+    const QueueJournal::Status status = journal->status();
+    return in_ring + status.arriving + status.spilled;
+}
+
+// What waits on disk, or on its way there, is as ready as what waits in the ring.
+void Queue::describe_journal(wire::Queue& queue) const {
+    const QueueJournal::Status status = journal->status();
+    queue.ready += status.arriving + status.spilled;
+    queue.spilled = status.spilled;
+    queue.spilled_bytes = status.spilled_bytes;
+    queue.journal_bytes = status.file_bytes;
+    queue.gate = gate_of(status.gate);
+    queue.journal = state_of(status.state);
+    queue.syncs = status.syncs;
+    queue.logged = status.logged;
+    queue.durable = status.durable;
 }
 
 void Queue::check_damage(std::string_view during) {
-    if (quarantined() || !supervise_.damaged()) return;
+    if (quarantined() || !(supervise_.damaged() || (journal && journal->damaged()))) return;
     quarantine_reason_ = fmt::format("its memory contradicts itself, found during {}", during);
     supervise_.close(shm::QueueStatus::quarantined);
     log().error("queue {} quarantined: {}; nothing goes in or out, remove it with force", name(),
                 quarantine_reason_);
 }
 
-void Queue::raise_alarm(const std::string& text) {
-    if (text == alarm_) return;
-    alarm_ = text;
-    if (text.empty()) {
+void Queue::raise_alarm(Alarm what, const std::string& text) {
+    std::string& alarm = alarms_[static_cast<std::size_t>(what)];
+    if (text == alarm) return;
+    alarm = text;
+    if (!text.empty()) {
+        log().warn("queue {}: {}", name(), text);
+    } else if (what == Alarm::held) {
         log().info("queue {}: nothing is held any more", name());
     } else {
-        log().warn("queue {}: {}", name(), text);
+        log().info("queue {}: its journal goes on", name());
     }
 }
 

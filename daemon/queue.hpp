@@ -1,6 +1,7 @@
 // One queue as the daemon knows it: its segment, its supervisor's verbs, who owns it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -15,6 +16,8 @@
 #include "wire/control.hpp"
 
 namespace shmq::daemon {
+
+class QueueJournal;
 
 // Who had a message last; zeros where nobody knows.
 struct LastHolder {
@@ -35,6 +38,7 @@ class Queue {
     };
 
     Queue(Settings settings, std::unique_ptr<shm::Segment> segment);
+    ~Queue();
     // What a queue is made of, from options where 0 means the default, or as in force.
     static Settings settings(std::string name, std::string identity,
                              const wire::Ownership& ownership, const wire::Options& options);
@@ -71,7 +75,8 @@ class Queue {
     std::map<std::uint64_t, LastHolder> last_holders;
     bool moves_settled = false;  // those that a predecessor left half-way
     // What somebody has to look after; "": nothing. Said in the log when it changes.
-    void raise_alarm(const std::string& text);
+    enum class Alarm { held, journal };
+    void raise_alarm(Alarm what, const std::string& text);
     bool removed = false;  // by the registry: nobody finds it any more
     // What outlives this daemon: the number that its descriptors are kept under, and what the queue
     // is, sealed (definition.hpp).
@@ -82,13 +87,17 @@ class Queue {
     Timer sweep_timer;
     Nanoseconds sweep_due = no_deadline;  // of the timer, while it is armed
     Nanoseconds sweep_not_before = 0;
+    // Null where there is none, or where it could not be opened; uses the segment.
+    std::unique_ptr<QueueJournal> journal;
 
   private:
+    void describe_journal(wire::Queue& queue) const;
+
     Settings settings_;
     std::unique_ptr<shm::Segment> segment_;
     shm::Supervise supervise_;
     std::string quarantine_reason_;
-    std::string alarm_;
+    std::array<std::string, 2> alarms_;
 };
 
 }  // namespace shmq::daemon

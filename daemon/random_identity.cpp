@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sys/random.h>
 
+#include <charconv>
+
 #include "base/check.hpp"
 
 namespace shmq::daemon {
@@ -20,6 +22,17 @@ std::string RandomIdentity::text() const {
     for (const std::uint8_t byte : bytes)
         digits += fmt::format("{:02x}", byte);
     return digits;
+}
+
+std::optional<RandomIdentity> RandomIdentity::parse(std::string_view text) {
+    RandomIdentity identity{};
+    if (text.size() != 2 * sizeof identity.bytes) return std::nullopt;
+    for (std::size_t i = 0; i < sizeof identity.bytes; ++i) {
+        const char* from = text.data() + 2 * i;
+        const auto [end, error] = std::from_chars(from, from + 2, identity.bytes[i], 16);
+        if (error != std::errc() || end != from + 2) return std::nullopt;
+    }
+    return identity;
 }
 
 }  // namespace shmq::daemon

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace shmq::daemon {
 
@@ -10,6 +12,8 @@ namespace shmq::daemon {
 struct RandomIdentity {
     std::uint8_t bytes[16];
     std::string text() const;  // 32 hexadecimal digits
+    // Nothing: it is no such text.
+    static std::optional<RandomIdentity> parse(std::string_view text);
 };
 RandomIdentity random_identity();
 

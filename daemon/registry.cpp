@@ -285,49 +285,77 @@ wire::Outcome<Registry::Created> Registry::create(const Caller& caller, const st
     return Created{std::move(*present), false};
 }
 
-wire::Outcome<std::shared_ptr<Queue>> Registry::make(const Plan& plan, pid_t pid) {
+wire::Outcome<std::shared_ptr<Queue>> Registry::make(const Plan& plan, pid_t pid,
+                                                     const RandomIdentity* identity) {
     const std::optional<shm::Geometry> geometry = shm::plan(plan.shape);
     SHMQ_CHECK(geometry.has_value());
-    if (geometry->has(shm::journal_present)) {
-        if (auto checked = check_journal(plan.name); !checked) {
-            return std::unexpected(checked.error());
-        }
-    }
     const uid_t uid = plan.ownership.owner;
     const std::uint64_t memory_bytes = geometry->segment_bytes + geometry->pool_bytes;
     if (auto failure = accounts_.charge_queue(uid, memory_bytes)) {
         log().warn("queue {} refused: quota of uid {} (pid {})", plan.name, uid, pid);
         return std::unexpected(*failure);
     }
+    auto made = make_charged(plan, identity != nullptr ? *identity : random_identity(),
+                             identity != nullptr);
+    if (!made) {
+        accounts_.release_queue(uid, memory_bytes);
+        log().error("queue {} (uid {}, {} bytes) cannot be made: {}", plan.name, uid, memory_bytes,
+                    made.error().parameters.dump());
+        return made;
+    }
+    SHMQ_CHECK((*made)->memory_bytes() == memory_bytes);
+    queues_.emplace(plan.name, *made);
+    log().info("queue {} created by uid {} (pid {}): {} slots of {} bytes, at most {} bytes in all",
+               plan.name, uid, pid, plan.shape.capacity, plan.shape.slot_size, memory_bytes);
+    return made;
+}
+
+wire::Outcome<std::shared_ptr<Queue>> Registry::make_charged(const Plan& plan,
+                                                             const RandomIdentity& identity,
+                                                             bool restored) {
     shm::AttachFailure failure;
-    const RandomIdentity identity = random_identity();
     auto segment = shm::Segment::create(plan.shape, identity.bytes, failure, plan.policy);
     if (segment == nullptr) {
-        accounts_.release_queue(uid, memory_bytes);
-        log().error("queue {} (uid {}): no segment of {} bytes: {}", plan.name, uid, memory_bytes,
-                    failure.detail);
         return std::unexpected(
             wire::system_error("create segment", failure.os_error, failure.detail));
     }
     auto queue = std::make_shared<Queue>(
         Queue::settings(plan.name, identity.text(), plan.ownership, plan.beside_memory),
         std::move(segment));
-    SHMQ_CHECK(queue->memory_bytes() == memory_bytes);
     queue->moves_settled = true;  // there were none
-    if (auto kept = keep(*queue); !kept) {
-        accounts_.release_queue(uid, memory_bytes);
-        return std::unexpected(kept.error());
+    if (auto kept = keep(*queue); !kept) return std::unexpected(kept.error());
+    if (auto opened = journals_.open(*queue, restored); !opened) {
+        drop(*queue);
+        if (!restored) journals_.remove(*queue);
+        return std::unexpected(wire::system_error("keep a journal", 0, opened.error()));
     }
-    queues_.emplace(plan.name, queue);
-    log().info("queue {} created by uid {} (pid {}): {} slots of {} bytes, at most {} bytes in all",
-               plan.name, uid, pid, plan.shape.capacity, plan.shape.slot_size, memory_bytes);
     return queue;
 }
 
-wire::Outcome<void> Registry::check_journal(const std::string& name) const {
-    const std::string reason = state_ ? "this version of shmqd keeps no journals" : state_.error();
-    log().warn("queue {} refused: {}", name, reason);
-    return std::unexpected(wire::system_error("keep a journal", 0, reason));
+std::expected<std::shared_ptr<Queue>, std::string> Registry::restore(const Definition& definition) {
+    const auto identity = RandomIdentity::parse(definition.identity);
+    if (!identity) return std::unexpected("its identity makes no sense");
+    if (queues_.contains(definition.name)) {
+        return std::unexpected("there is another queue of that name");
+    }
+    Plan plan;
+    plan.name = definition.name;
+    plan.ownership = definition.ownership;
+    plan.beside_memory = beside_memory(definition.options);
+    plan.shape = shape_of(definition.options);
+    plan.policy = policy_of(definition.name, definition.options);
+    if (std::string wrong = shm::check_shape(plan.shape); !wrong.empty())
+        return std::unexpected(std::move(wrong));
+    if (std::string wrong = shm::check_policy(plan.policy); !wrong.empty())
+        return std::unexpected(std::move(wrong));
+    auto made = make(plan, 0, &*identity);
+    if (!made) return std::unexpected(made.error().parameters.dump());
+    return *made;
+}
+
+bool Registry::has(const std::string& identity) const {
+    return std::any_of(queues_.begin(), queues_.end(),
+                       [&](const auto& entry) { return entry.second->identity() == identity; });
 }
 
 // As its source, with room for the histories, and without exclusive roles: dead letters come from
@@ -437,6 +465,12 @@ std::expected<std::shared_ptr<Queue>, std::string> Registry::adopt(const Definit
     }
     accounts_.take_over_queue(queue->ownership().owner, queue->memory_bytes());
     queues_.emplace(queue->name(), queue);
+    if (auto opened = journals_.open(*queue); !opened) {
+        queue->raise_alarm(
+            Queue::Alarm::journal,
+            "its journal cannot be opened: " + opened.error() +
+                "; what is in it is not delivered; mend it and start the daemon anew");
+    }
     return queue;
 }
 
@@ -481,6 +515,7 @@ void Registry::remove(const std::shared_ptr<Queue>& queue) {
     queue->supervise().close(shm::QueueStatus::removed);
     accounts_.release_queue(queue->ownership().owner, queue->memory_bytes());
     drop(*queue);
+    journals_.remove(*queue);
     queues_.erase(found);
 }
 

@@ -11,6 +11,7 @@
 
 #include "daemon/accounts.hpp"
 #include "daemon/definition.hpp"
+#include "daemon/journals.hpp"
 #include "daemon/keeper/store.hpp"
 #include "daemon/queue.hpp"
 #include "daemon/random_identity.hpp"
@@ -21,9 +22,8 @@ namespace shmq::daemon {
 
 class Registry {
   public:
-    // `state`: where journals live, or why there can be none.
-    Registry(Accounts& accounts, Store& store, const StateDirectory::Opened& state)
-        : accounts_(accounts), store_(store), state_(state) {}
+    Registry(Accounts& accounts, Store& store, Journals& journals)
+        : accounts_(accounts), store_(store), journals_(journals) {}
     ~Registry();
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
@@ -52,9 +52,12 @@ class Registry {
     // not.
     std::expected<std::shared_ptr<Queue>, std::string> adopt(const Definition& definition,
                                                              Memory memory, std::uint64_t kept_id);
+    // A durable queue whose memory is gone: made anew, with the messages of its log. Or why not.
+    std::expected<std::shared_ptr<Queue>, std::string> restore(const Definition& definition);
     // The queue for the dead letters of another: made where it is missing, as that one's owner
     // would. REQUIRES: the policy of `source` names one.
     wire::Outcome<std::shared_ptr<Queue>> dead_letter_queue(const Queue& source);
+    bool has(const std::string& identity) const;
     // Null: none of these 16 bytes.
     std::shared_ptr<Queue> by_identity(const std::uint8_t (&identity)[16]) const;
     // Its users are told; its memory lasts as long as they map it. Nobody finds it any more.
@@ -73,11 +76,12 @@ class Registry {
         shm::Shape shape{};
         shm::Policy policy{};
     };
-    // `pid`: who asked, for the log.
-    wire::Outcome<std::shared_ptr<Queue>> make(const Plan& plan, pid_t pid);
-
-    // Whether a queue with a journal can be had here.
-    wire::Outcome<void> check_journal(const std::string& name) const;
+    // `pid`: who asked, for the log. `identity`: of the queue that it was before; null: it is new.
+    wire::Outcome<std::shared_ptr<Queue>> make(const Plan& plan, pid_t pid,
+                                               const RandomIdentity* identity = nullptr);
+    wire::Outcome<std::shared_ptr<Queue>> make_charged(const Plan& plan,
+                                                       const RandomIdentity& identity,
+                                                       bool restored);
 
     // So that a successor finds it.
     wire::Outcome<void> keep(Queue& queue);
@@ -85,7 +89,7 @@ class Registry {
 
     Accounts& accounts_;
     Store& store_;
-    const StateDirectory::Opened& state_;
+    Journals& journals_;
     std::uint64_t next_kept_id_ = 1;
     std::map<std::string, std::shared_ptr<Queue>, std::less<>> queues_;
 };

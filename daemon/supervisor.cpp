@@ -12,6 +12,7 @@
 #include "daemon/control/identity.hpp"
 #include "daemon/log.hpp"
 #include "daemon/process.hpp"
+#include "daemon/queue_journal.hpp"
 #include "daemon/random_identity.hpp"
 
 namespace shmq::daemon {
@@ -370,6 +371,7 @@ Progress Supervisor::on_doorbell(Holder& holder) {
     for (const Participant& held : holder.participants_)
         queues.push_back(held.queue);
     for (const auto& queue : queues) {
+        if (queue->journal) queue->journal->work();
         // Who rings without pause gets a fair share of this thread, not all of it.
         if (now < queue->sweep_not_before) {
             queue->sweep_due = queue->sweep_not_before;
@@ -396,6 +398,7 @@ void Supervisor::sweep(Queue& queue) {
     const Nanoseconds begun = monotonic_now();
     const std::uint64_t acted = queue.supervise().sweep(begun, stopped);
     bury(queue);
+    if (queue.journal) queue.journal->work();
     const Nanoseconds ended = monotonic_now();
     queue.sweep_not_before = deadline_after(ended, 4 * (ended - begun));
     queue.check_damage("a sweep");

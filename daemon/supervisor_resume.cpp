@@ -117,7 +117,7 @@ bool Supervisor::reattach(Holder& holder, const std::shared_ptr<Queue>& queue, s
     found->brought_back = true;
     queue->supervise().resume(found->number);
     // It may have rung a doorbell that nobody heard.
-    if (queue->supervise().take_work_flag()) attend(*queue);
+    if (queue->supervise().take_work_flag() || queue->journal) attend(*queue);
     return true;
 }
 

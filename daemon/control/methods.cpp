@@ -9,6 +9,7 @@
 #include "base/version.hpp"
 #include "daemon/control/identity.hpp"
 #include "daemon/log.hpp"
+#include "daemon/queue_journal.hpp"
 
 namespace shmq::daemon {
 namespace {
@@ -225,7 +226,8 @@ wire::Outcome<Reply> Methods::purge(Session& session, const wire::Call& call, wi
     if ((*queue)->quarantined()) {
         return std::unexpected(wire::quarantined(*name, (*queue)->quarantine_reason()));
     }
-    const std::uint64_t purged = (*queue)->supervise().purge();
+    std::uint64_t purged = (*queue)->supervise().purge();
+    if ((*queue)->journal) purged += (*queue)->journal->purge();
     (*queue)->check_damage("a purge");
     log().info("queue {} purged by uid {} (pid {}): {} messages", *name, session.caller.uid,
                session.caller.pid, purged);

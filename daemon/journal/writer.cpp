@@ -186,6 +186,7 @@ void Writer::sync(Batch& batch, Stage then) {
             fail(static_cast<int>(-result), "sync", batch.file->made.name);
         } else {
             batch.stage = then;
+            ++syncs_;
         }
         advance();
     });

@@ -105,6 +105,7 @@ class Writer {
     // What recovery found is this log's for good: its own file is in use (see recovery.hpp).
     bool taken_over() const { return take_over_lsn_ == 0 || logged_ >= take_over_lsn_; }
     State state() const { return state_; }
+    std::uint64_t syncs() const { return syncs_; }  // of records, that went well
     const Failure& error() const { return failure_; }
     // Nothing waits, nothing is under way.
     bool idle() const { return batches_.empty() && !busy_ && !maker_.busy(); }
@@ -223,6 +224,7 @@ class Writer {
     std::deque<std::vector<std::byte>> tail_payloads_;  // until the take-over is written
     State state_ = State::open;
     Failure failure_;
+    std::uint64_t syncs_ = 0;
     bool busy_ = false;
     bool advancing_ = false;
     bool again_ = false;  // advance() has more to do

@@ -340,6 +340,10 @@ Result<std::size_t> Consumer::ack_through(Message& last) noexcept {
     return core_->ack_through(last);
 }
 
+bool Consumer::more_to_come() const noexcept {
+    return core_ && core_->more_to_come();
+}
+
 std::size_t Consumer::in_flight() const noexcept {
     return core_ ? core_->in_flight() : 0;
 }

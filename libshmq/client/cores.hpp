@@ -186,6 +186,7 @@ class ConsumerCore final : public HandleCore {
     bool still_held(const Message& message) const noexcept;
     void drop(Message& message) noexcept;
 
+    bool more_to_come() const noexcept { return !fork_.forked() && side_.more_to_come(); }
     std::size_t in_flight() const noexcept { return side_.in_flight(); }
     std::size_t in_flight_limit() const noexcept {
         return fork_.forked() ? 0 : side_.in_flight_limit();

@@ -370,7 +370,8 @@ struct alignas(64) JournalArea {
     // Ingress positions before these are in the log, and safe from power loss.
     alignas(64) Atomic<std::uint64_t> logged;  // 192
     Atomic<std::uint64_t> durable;             // 200
-    std::uint8_t reserved_confirms[48];        // 208
+    Atomic<std::uint64_t> backlog;             // 208: messages in the log that are still to come
+    std::uint8_t reserved_confirms[40];        // 216
     WaitPoint confirms;                        // 256: who awaits a confirm sleeps here
 };
 static_assert(offsetof(JournalArea, ingress_head) == 64);

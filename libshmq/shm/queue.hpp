@@ -219,6 +219,8 @@ class ReceiveSide {
             wake_space_sleepers();
         if (has_journal_) tell_of_room(false);
     }
+    // Whether the journal has messages that will come into the ring.
+    bool more_to_come() const;
     // Where the journal's messages wait for room: sees to it that the supervisor is told. `empty`:
     // there is nothing to receive any more; else only once there is room for many.
     void tell_of_room(bool empty);

@@ -330,6 +330,14 @@ void ReceiveSide::wake_space_sleepers() {
     if (wake_waiters(view_.header->space, view_.space_wakes())) bump(record_->wakes);
 }
 
+bool ReceiveSide::more_to_come() const {
+    if (!has_journal_) return false;
+    const JournalArea& area = view_.header->journal;
+    const std::uint64_t next = area.ingress_head.load(memory_order_relaxed);
+    return area.backlog.load(memory_order_acquire) != 0 || view_.ingress.ready_at(next) ||
+           view_.ingress.ready_beyond(next);
+}
+
 void ReceiveSide::tell_of_room(bool empty) {
     auto& wanted = view_.header->journal.wants_room;
     if (wanted.load(memory_order_relaxed) != 1) return;

@@ -39,6 +39,10 @@ class SHMQ_EXPORT Consumer {
     // Never sleeps; an empty optional if there is nothing.
     Result<std::optional<Message>> try_receive() noexcept;
 
+    // Whether messages of the queue lie in its journal and are on their way into the ring: then
+    // "nothing there" means not yet. Reads shared memory; never blocks; exact only in a quiet queue.
+    bool more_to_come() const noexcept;
+
     // Appends up to `most` messages that are there now; waits for the first of them.
     // Returns how many. Allocates only if `into` must grow.
     Result<std::size_t> receive_batch(std::vector<Message>& into, std::size_t most) noexcept;

@@ -1,0 +1,48 @@
+// The journals of all queues: where they live, and whose there are.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/definition.hpp"
+#include "daemon/io/io.hpp"
+#include "daemon/journal/engine.hpp"
+#include "daemon/queue.hpp"
+#include "daemon/state_directory.hpp"
+#include "daemon/timers.hpp"
+
+namespace shmq::daemon {
+
+class Journals {
+  public:
+    // `state`: where they live, or why there can be none.
+    Journals(Io& io, Timers& timers, const StateDirectory::Opened& state)
+        : io_(io), timers_(timers), state_(state) {}
+
+    // Before the first verb. By which means bytes move, for people; or why nothing can.
+    std::expected<std::string, std::string> start(journal::EngineChoice choice);
+    // After the last queue is gone.
+    void stop();
+
+    // Opens the journal of a queue that has one, a new or an old one; does nothing for others.
+    // `restored`: its memory is new, its messages are the log's. Blocks on the disk. Or why not.
+    std::expected<void, std::string> open(Queue& queue, bool restored = false);
+    // The queue is no more: its files go.
+    void remove(Queue& queue);
+    // Durable queues whose files are here, as they were defined. What a spill left behind before
+    // the machine started is removed.
+    std::vector<Definition> left_behind();
+
+  private:
+    std::expected<void, std::string> write_definition(const Queue& queue);
+
+    Io& io_;
+    Timers& timers_;
+    const StateDirectory::Opened& state_;
+    std::shared_ptr<journal::Engine> engine_;  // of all
+    Source completions_;
+};
+
+}  // namespace shmq::daemon

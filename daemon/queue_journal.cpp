@@ -1,0 +1,509 @@
+#include "daemon/queue_journal.hpp"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/check.hpp"
+#include "base/clock.hpp"
+#include "daemon/log.hpp"
+
+namespace shmq::daemon {
+namespace {
+
+// Of one go; others wait meanwhile.
+constexpr Nanoseconds go_ns = 2 * nanoseconds_per_millisecond;
+// While something is under way, should whoever was to ring have been stopped before it did.
+constexpr Nanoseconds heartbeat_ns = 100 * nanoseconds_per_millisecond;
+constexpr Nanoseconds retry_ns = nanoseconds_per_second;
+// A daemon and a producer could call the gate to and fro for ever: each time that it is called back
+// soon, the daemon waits longer before it tries again.
+constexpr Nanoseconds close_pause_least_ns = nanoseconds_per_millisecond;
+constexpr Nanoseconds close_pause_most_ns = 256 * nanoseconds_per_millisecond;
+// Files are let go of in steps of so many messages.
+constexpr std::uint64_t trim_step = 1024;
+
+std::uint64_t secret() {
+    std::uint64_t value = 0;
+    SHMQ_CHECK(::getrandom(&value, sizeof value, 0) == static_cast<ssize_t>(sizeof value));
+    return value;
+}
+
+std::int64_t realtime_ahead() {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * nanoseconds_per_second + now.tv_nsec - monotonic_now();
+}
+
+// The log outlives the clock that messages are stamped with.
+std::uint64_t to_realtime(std::uint64_t monotonic) {
+    return monotonic + static_cast<std::uint64_t>(realtime_ahead());
+}
+std::uint64_t to_monotonic(std::uint64_t realtime) {
+    const auto ahead = static_cast<std::uint64_t>(realtime_ahead());
+    return realtime > ahead ? realtime - ahead : 1;
+}
+
+journal::Identity memory_of(const shm::Segment& segment) {
+    journal::Identity memory{};
+    for (std::size_t i = 0; i < 2; ++i) {
+        const std::uint64_t word =
+            segment.header().journal.memory[i].load(std::memory_order_relaxed);
+        std::memcpy(memory.data() + i * sizeof word, &word, sizeof word);
+    }
+    return memory;
+}
+
+// A new segment counts its ingress positions anew.
+void name_memory(shm::Segment& segment) {
+    for (auto& word : segment.header().journal.memory) {
+        if (word.load(std::memory_order_relaxed) == 0)
+            word.store(secret() | 1, std::memory_order_relaxed);
+    }
+}
+
+std::string sum_up(const journal::Damage& damage) {
+    return fmt::format("{}, offset {}: {} ({} records)", damage.file, damage.offset, damage.what,
+                       damage.records);
+}
+
+}  // namespace
+
+// ---- Beginning ---------------------------------------------------------------------------------
+
+std::expected<std::unique_ptr<QueueJournal>, std::string> QueueJournal::open(
+    shm::Segment& segment, Settings settings, std::shared_ptr<journal::Engine> engine,
+    Timers& timers, bool restored, Alarm alarm) {
+    auto disk =
+        journal::Directory::open(settings.path, journal::Directory::Use::write, std::move(engine));
+    if (!disk) return std::unexpected(disk.error());
+    auto recovered = journal::recover(**disk, &settings.identity);
+    if (!recovered) {
+        return std::unexpected(fmt::format("{}: {}", settings.path, recovered.error().text));
+    }
+    for (const journal::Damage& damage : recovered->damage)
+        log().error("queue {}: damaged journal: {}", settings.name, sum_up(damage));
+    auto journal = std::unique_ptr<QueueJournal>(
+        new QueueJournal(segment, std::move(settings), timers, std::move(*disk),
+                         std::move(*recovered), restored, std::move(alarm)));
+    journal->work();
+    return journal;
+}
+
+QueueJournal::QueueJournal(shm::Segment& segment, Settings settings, Timers& timers,
+                           std::unique_ptr<journal::Directory> disk, journal::Recovered recovered,
+                           bool restored, Alarm alarm)
+    : segment_(segment),
+      settings_(std::move(settings)),
+      timers_(timers),
+      alarm_(std::move(alarm)),
+      side_(shm::QueueView(segment.ring_base(), segment.pool_base(), segment.geometry())),
+      disk_(std::move(disk)),
+      recovered_(std::move(recovered)),
+      close_pause_(close_pause_least_ns) {
+    name_memory(segment_);
+    side_.recover();
+    // In a new segment everything is still to come; else the segment knows what came.
+    unsettled_ = recovered_.live;
+    journal::RangeSet to_come = recovered_.live;
+    if (!restored && side_.refilled() > 1) to_come.remove(1, side_.refilled() - 1);
+    side_.skip_to(to_come.empty() ? recovered_.next_lsn : to_come.lowest());
+    spilled_ = to_come.count();
+    count_spilled(0, 0);
+    if (!to_come.empty()) last_message_ = to_come.highest();
+    if (!restored && durable()) {
+        // Of what was put into the front ring, whatever is not there any more is gone.
+        unsettled_ = to_come;
+        for (const std::uint64_t lsn : side_.in_front())
+            if (recovered_.live.contains(lsn)) unsettled_.add(lsn, lsn);
+    }
+    journal::WriterOptions options;
+    options.kind = durable() ? journal::LogKind::durable : journal::LogKind::spill;
+    options.queue = settings_.identity;
+    options.memory = memory_of(segment_);
+    options.name = settings_.name;
+    if (settings_.spill_limit != 0) options.space_max_bytes = settings_.spill_limit;
+    options.random = secret;
+    options.realtime_ns = [] { return to_realtime(static_cast<std::uint64_t>(monotonic_now())); };
+    writer_ = std::make_unique<journal::Writer>(*disk_, std::move(options), recovered_,
+                                                [this] { work(); });
+    reader_ =
+        std::make_unique<journal::Reader>(*disk_, *writer_, side_.refilled(), [this] { work(); });
+}
+
+QueueJournal::~QueueJournal() {
+    working_ = true;  // what completes now starts nothing
+}
+
+// The log is ours for good: what it says may be acted upon.
+void QueueJournal::begin() {
+    begun_ = true;
+    if (recovered_.any_position && recovered_.last_memory == memory_of(segment_))
+        side_.free_through(recovered_.last_position);
+    journal::RangeSet gone = recovered_.live;
+    for (const auto& [first, last] : unsettled_.ranges())
+        gone.remove(first, last);
+    if (durable()) to_settle_ = std::move(gone);
+    logged_count_ = 0;
+}
+
+// ---- Work --------------------------------------------------------------------------------------
+
+void QueueJournal::work() {
+    if (working_) {
+        again_ = true;
+        return;
+    }
+    working_ = true;
+    look_at_disk();
+    if (!begun_ && (writer_->taken_over() || failed())) begin();
+    writer_->flush();
+    if (begun_) {
+        side_.listen(false);
+        side_.want_room(false);
+        const Nanoseconds until = deadline_after(monotonic_now(), go_ns);
+        bool more = true;
+        do {
+            again_ = false;
+            more = work_for(until);
+            trim();
+            if (!more) go_direct();
+            if (!more) sleep();
+            if (!more) more = again_ || (!in_hand_ && side_.arrived());
+        } while (more && monotonic_now() < until);
+        if (more) timers_.arm(timer_, monotonic_now(), [this] { work(); });
+    }
+    again_ = false;
+    working_ = false;
+}
+
+// Whether there is more to do at once.
+bool QueueJournal::work_for(Nanoseconds until) {
+    for (;;) {
+        bool moved = free_logged();
+        moved = refill_from_log() || moved;
+        moved = take_arrivals() || moved;
+        settle_gone();
+        writer_->flush();
+        if (!moved && !again_) return false;
+        again_ = false;
+        if (monotonic_now() >= until) return true;
+    }
+}
+
+// What is safe in the log leaves the ingress, and is confirmed.
+bool QueueJournal::free_logged() {
+    const std::uint64_t safe = durable() ? writer_->durable() : writer_->logged();
+    std::uint64_t through = 0;
+    std::uint64_t freed = 0;
+    while (!appended_.empty() && appended_.front().lsn <= safe) {
+        through = appended_.front().position;
+        appended_.pop_front();
+        ++freed;
+    }
+    if (durable()) {
+        // Logged comes before durable: what is logged still stands in the ingress.
+        const auto behind = std::partition_point(
+            appended_.begin(), appended_.end(),
+            [&](const Appended& each) { return each.lsn <= writer_->logged(); });
+        const std::uint64_t logged =
+            behind != appended_.begin() ? std::prev(behind)->position + 1 : through + 1;
+        if (freed != 0 || behind != appended_.begin())
+            side_.confirm(logged, freed != 0 ? through + 1 : side_.oldest());
+    }
+    if (freed == 0) return false;
+    logged_count_ += freed;
+    side_.free_through(through);
+    return true;
+}
+
+bool QueueJournal::log_is_empty() const {
+    return reader_->next() > last_message_;
+}
+
+bool QueueJournal::refill_from_log() {
+    std::uint64_t first = 0;
+    std::uint64_t count = 0;
+    const auto note_front = [&] {
+        if (durable() && count != 0) writer_->append_front(first, count);
+        count = 0;
+    };
+    wants_room_ = false;
+    bool moved = false;
+    constexpr std::uint64_t most = 1024;  // then a look at the others
+    for (std::uint64_t round = 0; round < most; ++round) {
+        const journal::Record* record = reader_->peek();
+        if (record == nullptr) break;
+        const journal::RecordHeader& header = record->header;
+        const bool old = header.lsn < recovered_.next_lsn;
+        if (old && !recovered_.live.contains(header.lsn)) {
+            reader_->pass();
+            continue;
+        }
+        const bool seen = (old && recovered_.front.contains(header.lsn)) ||
+                          (header.flags & journal::flag_redelivered) != 0;
+        const shm::Refill message{
+            .source = shm::RefillSource::log,
+            .from = header.lsn,
+            .lsn = header.lsn,
+            .timestamp = to_monotonic(header.timestamp_ns),
+            .payload = record->payload,
+            .deliveries = seen ? std::max<std::uint32_t>(1, header.deliveries) : 0,
+            .failures = header.failures};
+        const shm::RefillStatus status = side_.refill(message);
+        if (status == shm::RefillStatus::full) {
+            wants_room_ = true;
+            break;
+        }
+        if (status == shm::RefillStatus::too_large) side_.skip_to(header.lsn + 1);
+        if (count == 0) first = header.lsn;
+        if (header.lsn != first + count) {
+            note_front();
+            first = header.lsn;
+        }
+        ++count;
+        count_spilled(-1, record->payload.size());
+        reader_->pass();
+        moved = true;
+    }
+    note_front();
+    for (journal::Damage damage; reader_->take_damage(damage);)
+        log().error("queue {}: damaged journal: {}", settings_.name, sum_up(damage));
+    return moved;
+}
+
+bool QueueJournal::take_arrivals() {
+    bool moved = false;
+    for (std::uint64_t round = 0; round < limits::ingress_capacity_max; ++round) {
+        if (!in_hand_) {
+            shm::Arrival arrival;
+            if (!side_.take(arrival)) break;
+            in_hand_ = arrival;
+        }
+        if (!place(*in_hand_)) break;
+        in_hand_.reset();
+        moved = true;
+    }
+    return moved;
+}
+
+bool QueueJournal::place(const shm::Arrival& arrival) {
+    if (arrival.damaged) {
+        side_.count_damaged();
+        log().error("queue {}: a message in the ingress makes no sense; it was dropped",
+                    settings_.name);
+        if (appended_.empty()) {
+            side_.free_through(arrival.position);
+        } else {
+            appended_.push_back({arrival.position, appended_.back().lsn});
+        }
+        return true;
+    }
+    const bool straight = (!durable() || failed()) && appended_.empty() && log_is_empty();
+    if (straight) {
+        const shm::Refill message{.source = shm::RefillSource::ingress,
+                                  .from = arrival.position,
+                                  .timestamp = arrival.timestamp,
+                                  .payload = arrival.payload};
+        if (side_.refill(message) == shm::RefillStatus::done) return true;
+        wants_room_ = true;
+    }
+    return append(arrival);
+}
+
+bool QueueJournal::append(const shm::Arrival& arrival) {
+    const std::uint64_t lsn = writer_->append({.position = arrival.position,
+                                               .sequence = arrival.position,
+                                               .timestamp_ns = to_realtime(arrival.timestamp),
+                                               .payload = arrival.payload});
+    if (lsn == 0) return false;
+    appended_.push_back({arrival.position, lsn});
+    if (durable()) unsettled_.add(lsn, lsn);
+    last_message_ = lsn;
+    count_spilled(1, arrival.payload.size());
+    return true;
+}
+
+void QueueJournal::count_spilled(int messages, std::uint64_t bytes) {
+    if (messages > 0) {
+        ++spilled_;
+        spilled_bytes_ += bytes;
+    } else if (messages < 0) {
+        spilled_ -= std::min<std::uint64_t>(spilled_, 1);
+        spilled_bytes_ -= std::min<std::uint64_t>(spilled_bytes_, bytes);
+    }
+    segment_.header().journal.backlog.store(spilled_, std::memory_order_release);
+}
+
+// ---- What is gone ------------------------------------------------------------------------------
+
+void QueueJournal::settle_gone() {
+    if (!durable()) return;
+    std::vector<std::uint64_t> gone;
+    side_.take_gone(gone);
+    for (const std::uint64_t lsn : gone) {
+        if (lsn == 0 || lsn >= writer_->next_lsn()) continue;  // a peer's bytes
+        unsettled_.remove(lsn, lsn);
+        to_settle_.add(lsn, lsn);
+    }
+    while (!to_settle_.empty() && !failed()) {
+        const auto [first, last] = *to_settle_.ranges().begin();
+        if (writer_->append_settled(first, last - first + 1) == 0) return;
+        to_settle_.remove(first, last);
+    }
+}
+
+void QueueJournal::trim() {
+    std::uint64_t floor = side_.refilled();
+    if (durable()) {
+        floor = writer_->next_lsn();
+        if (!unsettled_.empty()) floor = std::min(floor, unsettled_.lowest());
+        if (!to_settle_.empty()) floor = std::min(floor, to_settle_.lowest());
+    }
+    if (floor < trimmed_ + trim_step && !(log_is_empty() && floor != trimmed_)) return;
+    trimmed_ = floor;
+    writer_->trim(floor);
+}
+
+std::uint64_t QueueJournal::purge() {
+    std::uint64_t dropped = spilled_;
+    if (begun_) {
+        if (durable()) {
+            journal::RangeSet gone = unsettled_;
+            if (side_.refilled() > 1) gone.remove(1, side_.refilled() - 1);
+            for (const auto& [first, last] : gone.ranges()) {
+                unsettled_.remove(first, last);
+                to_settle_.add(first, last);
+            }
+        }
+        reader_->skip_to(last_message_ + 1);
+        side_.skip_to(last_message_ + 1);
+        spilled_ = spilled_bytes_ = 0;
+        count_spilled(0, 0);
+    }
+    // What is not in the log yet is dropped where it stands, in its turn.
+    shm::Arrival arrival;
+    while (in_hand_ || side_.take(arrival)) {
+        const std::uint64_t position = in_hand_ ? in_hand_->position : arrival.position;
+        in_hand_.reset();
+        if (appended_.empty()) {
+            side_.free_through(position);
+        } else {
+            appended_.push_back({position, appended_.back().lsn});
+        }
+        ++dropped;
+    }
+    work();
+    return dropped;
+}
+
+// ---- The gate ----------------------------------------------------------------------------------
+
+void QueueJournal::go_direct() {
+    if (durable() || in_hand_ || !appended_.empty() || !log_is_empty()) return;
+    const Nanoseconds now = monotonic_now();
+    const bool was_direct = std::exchange(direct_since_, 0) != 0;
+    if (side_.gate() == shm::GateState::direct) {
+        direct_since_ = now;
+        return;
+    }
+    if (was_direct) {
+        // Called back: soon after it went, or after a long time?
+        const bool soon = now < close_not_before_ + 8 * close_pause_;
+        close_pause_ =
+            soon ? std::min(2 * close_pause_, close_pause_most_ns) : close_pause_least_ns;
+        close_not_before_ = deadline_after(now, close_pause_);
+    }
+    if (now < close_not_before_) return;
+    if (side_.try_direct()) {
+        direct_since_ = close_not_before_ = now;
+    }
+}
+
+// ---- Waiting -----------------------------------------------------------------------------------
+
+void QueueJournal::sleep() {
+    const Nanoseconds now = monotonic_now();
+    const bool direct = side_.gate() == shm::GateState::direct;
+    const bool idle = log_is_empty() && appended_.empty() && !in_hand_;
+    side_.want_room(wants_room_ || side_.outstanding());
+    side_.listen(true);
+    Nanoseconds due = no_deadline;
+    if (!idle || (!direct && !durable())) due = deadline_after(now, heartbeat_ns);
+    if (idle && !direct && !durable()) due = std::min(due, std::max(now, close_not_before_));
+    if (retry_at_ != 0) due = std::min(due, retry_at_);
+    if (due == no_deadline) return timers_.disarm(timer_);
+    timers_.arm(timer_, due, [this] { work(); });
+}
+
+// ---- The disk ----------------------------------------------------------------------------------
+
+void QueueJournal::look_at_disk() {
+    shm::JournalArea& area = segment_.header().journal;
+    const Nanoseconds now = monotonic_now();
+    if (writer_->state() == journal::Writer::State::no_room && retry_at_ != 0 && now >= retry_at_)
+        writer_->retry();
+    switch (writer_->state()) {
+        case journal::Writer::State::open:
+            if (retry_at_ != 0) {
+                retry_at_ = 0;
+                area.no_room.store(0, std::memory_order_relaxed);
+                alarm_("");
+            }
+            return;
+        case journal::Writer::State::no_room:
+            if (retry_at_ == 0)
+                alarm_(fmt::format("its journal finds no room: {}; it goes on when there is some",
+                                   writer_->error().text));
+            area.no_room.store(1, std::memory_order_relaxed);
+            if (retry_at_ <= now) retry_at_ = deadline_after(now, retry_ns);
+            return;
+        case journal::Writer::State::failed:
+            if (area.confirms_end.exchange(1, std::memory_order_seq_cst) == 0 || !given_up_)
+                give_up_log();
+            return;
+    }
+}
+
+// What is written can still be read; what is not, is in the ingress, and goes straight from there.
+void QueueJournal::give_up_log() {
+    given_up_ = true;
+    retry_at_ = 0;
+    segment_.header().journal.no_room.store(1, std::memory_order_relaxed);
+    const std::string promise =
+        durable()
+            ? "nothing more is confirmed; messages sent from now on last as long as its memory"
+            : "it holds what its ring holds, and no more";
+    alarm_(fmt::format("its journal failed: {}; {}; start the daemon anew when the disk is mended",
+                       writer_->error().text, promise));
+    while (!appended_.empty() && appended_.back().lsn > writer_->logged()) {
+        appended_.pop_back();
+        count_spilled(-1, 0);
+    }
+    last_message_ = std::min(last_message_, writer_->logged());
+    in_hand_.reset();
+    side_.take_again(appended_.empty() ? side_.oldest() : appended_.back().position + 1);
+    side_.confirm(segment_.header().journal.logged.load(std::memory_order_relaxed),
+                  segment_.header().journal.durable.load(std::memory_order_relaxed));
+}
+
+QueueJournal::Status QueueJournal::status() const {
+    Status status;
+    status.spilled = spilled_;
+    status.spilled_bytes = spilled_bytes_;
+    const std::uint64_t standing = side_.count();
+    status.arriving = standing - std::min<std::uint64_t>(standing, appended_.size());
+    status.file_bytes = writer_->space_bytes();
+    status.gate = side_.gate();
+    status.state = writer_->state();
+    status.logged = logged_count_ + appended_.size();
+    status.durable = durable() ? logged_count_ : 0;
+    status.syncs = writer_->syncs();
+    return status;
+}
+
+}  // namespace shmq::daemon

@@ -1,0 +1,136 @@
+// A queue's journal at work: from the ingress ring to the log, from the log to the front ring, and
+// the gate back to direct when both are empty. Here the memory side (shm/journal_side.hpp) and the
+// files (daemon/journal) meet; neither knows of the other.
+//
+// What is where, oldest first: the front ring; the log, from JournalSide::refilled() on; the
+// ingress. So a message goes straight from ingress to front ring only while the log is empty, and a
+// durable queue's never does: it is logged, then read back from the page cache.
+//
+// An arrival stays in the ingress until its record is written (durable: synced): a daemon that dies
+// before loses nothing, its successor appends it again; one that dies after, finds its position in
+// the records, and frees it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "daemon/journal/directory.hpp"
+#include "daemon/journal/range_set.hpp"
+#include "daemon/journal/reader.hpp"
+#include "daemon/journal/recovery.hpp"
+#include "daemon/journal/writer.hpp"
+#include "daemon/timers.hpp"
+#include "shm/journal_side.hpp"
+#include "shm/segment.hpp"
+
+namespace shmq::daemon {
+
+class QueueJournal {
+  public:
+    struct Settings {
+        std::string name;  // the queue's
+        journal::Identity identity{};
+        std::string path;               // directory of its files
+        std::uint64_t spill_limit = 0;  // bytes of all files; 0: as the disk allows
+    };
+    // Told when what people should know of the journal has changed; "": all is well.
+    using Alarm = std::function<void(const std::string& text)>;
+
+    // Recovers what the files hold and goes on from there; blocks on the disk. `restored`: the
+    // segment is new, and its messages are those of the log. Or why not.
+    static std::expected<std::unique_ptr<QueueJournal>, std::string> open(
+        shm::Segment& segment, Settings settings, std::shared_ptr<journal::Engine> engine,
+        Timers& timers, bool restored, Alarm alarm);
+    // Waits for what is under way.
+    ~QueueJournal();
+    QueueJournal(const QueueJournal&) = delete;
+    QueueJournal& operator=(const QueueJournal&) = delete;
+
+    // Does what there is to do, and sees to it that it is called again when there is more. To be
+    // called when a doorbell rang, and at each sweep.
+    void work();
+    // Drops what is in the log and in the ingress. How many.
+    std::uint64_t purge();
+
+    struct Status {
+        std::uint64_t spilled = 0;        // messages in the log that are not back in the ring
+        std::uint64_t spilled_bytes = 0;  // their payload
+        std::uint64_t arriving = 0;       // in the ingress, and not in the log
+        std::uint64_t file_bytes = 0;
+        shm::GateState gate{};
+        journal::Writer::State state{};
+        std::uint64_t logged = 0;   // messages, since this daemon began
+        std::uint64_t durable = 0;  // the same
+        std::uint64_t syncs = 0;
+    };
+    Status status() const;
+    // Its memory contradicts itself.
+    bool damaged() const { return side_.damaged(); }
+
+  private:
+    struct Appended {
+        std::uint64_t position = 0;
+        std::uint64_t lsn = 0;
+    };
+
+    QueueJournal(shm::Segment& segment, Settings settings, Timers& timers,
+                 std::unique_ptr<journal::Directory> disk, journal::Recovered recovered,
+                 bool restored, Alarm alarm);
+    void begin();
+
+    bool work_for(Nanoseconds until);
+    bool free_logged();
+    bool refill_from_log();
+    bool take_arrivals();
+    bool place(const shm::Arrival& arrival);
+    bool append(const shm::Arrival& arrival);
+    void count_spilled(int messages, std::uint64_t bytes);
+    void settle_gone();
+    void trim();
+    void go_direct();
+    void sleep();
+    void look_at_disk();
+    void give_up_log();
+
+    bool durable() const { return segment_.geometry().has(shm::durable_log); }
+    bool failed() const { return writer_->state() == journal::Writer::State::failed; }
+    // Nothing of the log is still to come.
+    bool log_is_empty() const;
+
+    shm::Segment& segment_;
+    Settings settings_;
+    Timers& timers_;
+    Alarm alarm_;
+    shm::JournalSide side_;
+    std::unique_ptr<journal::Directory> disk_;
+    journal::Recovered recovered_;
+    std::unique_ptr<journal::Writer> writer_;
+    std::unique_ptr<journal::Reader> reader_;
+    Timer timer_;
+
+    bool begun_ = false;                   // the log is ours
+    bool working_ = false;                 // work() is under way
+    bool again_ = false;                   // and has more to do
+    bool given_up_ = false;                // the log failed, and that was seen to
+    std::optional<shm::Arrival> in_hand_;  // taken, and neither in the log nor in the ring
+    std::deque<Appended> appended_;        // in the log, but not yet safe there
+    journal::RangeSet unsettled_;          // durable: LSNs of messages that are not gone
+    journal::RangeSet to_settle_;          // gone, and the log does not say so yet
+    std::uint64_t spilled_ = 0;
+    std::uint64_t spilled_bytes_ = 0;
+    std::uint64_t logged_count_ = 0;
+    std::uint64_t last_message_ = 0;  // LSN; nothing in the log is still to come behind it
+    std::uint64_t trimmed_ = 0;
+    bool wants_room_ = false;  // the front ring was full
+    Nanoseconds direct_since_ = 0;
+    Nanoseconds close_pause_;
+    Nanoseconds close_not_before_ = 0;
+    Nanoseconds retry_at_ = 0;
+};
+
+}  // namespace shmq::daemon
