@@ -10,6 +10,7 @@
 
 #include "base/check.hpp"
 #include "base/clock.hpp"
+#include "daemon/journal/wall_clock.hpp"
 #include "daemon/log.hpp"
 
 namespace shmq::daemon {
@@ -19,7 +20,6 @@ namespace {
 constexpr Nanoseconds go_ns = 2 * nanoseconds_per_millisecond;
 // While something is under way, should whoever was to ring have been stopped before it did.
 constexpr Nanoseconds heartbeat_ns = 100 * nanoseconds_per_millisecond;
-constexpr Nanoseconds retry_ns = nanoseconds_per_second;
 // A daemon and a producer could call the gate to and fro for ever: each time that it is called back
 // soon, the daemon waits longer before it tries again.
 constexpr Nanoseconds close_pause_least_ns = nanoseconds_per_millisecond;
@@ -33,18 +33,12 @@ std::uint64_t secret() {
     return value;
 }
 
-std::int64_t realtime_ahead() {
-    timespec now{};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * nanoseconds_per_second + now.tv_nsec - monotonic_now();
-}
-
 // The log outlives the clock that messages are stamped with.
 std::uint64_t to_realtime(std::uint64_t monotonic) {
-    return monotonic + static_cast<std::uint64_t>(realtime_ahead());
+    return monotonic + static_cast<std::uint64_t>(journal::wall_clock_ahead());
 }
 std::uint64_t to_monotonic(std::uint64_t realtime) {
-    const auto ahead = static_cast<std::uint64_t>(realtime_ahead());
+    const auto ahead = static_cast<std::uint64_t>(journal::wall_clock_ahead());
     return realtime > ahead ? realtime - ahead : 1;
 }
 
@@ -438,72 +432,6 @@ void QueueJournal::sleep() {
     if (retry_at_ != 0) due = std::min(due, retry_at_);
     if (due == no_deadline) return timers_.disarm(timer_);
     timers_.arm(timer_, due, [this] { work(); });
-}
-
-// ---- The disk ----------------------------------------------------------------------------------
-
-void QueueJournal::look_at_disk() {
-    shm::JournalArea& area = segment_.header().journal;
-    const Nanoseconds now = monotonic_now();
-    if (writer_->state() == journal::Writer::State::no_room && retry_at_ != 0 && now >= retry_at_)
-        writer_->retry();
-    switch (writer_->state()) {
-        case journal::Writer::State::open:
-            if (retry_at_ != 0) {
-                retry_at_ = 0;
-                area.no_room.store(0, std::memory_order_relaxed);
-                alarm_("");
-            }
-            return;
-        case journal::Writer::State::no_room:
-            if (retry_at_ == 0)
-                alarm_(fmt::format("its journal finds no room: {}; it goes on when there is some",
-                                   writer_->error().text));
-            area.no_room.store(1, std::memory_order_relaxed);
-            if (retry_at_ <= now) retry_at_ = deadline_after(now, retry_ns);
-            return;
-        case journal::Writer::State::failed:
-            if (area.confirms_end.exchange(1, std::memory_order_seq_cst) == 0 || !given_up_)
-                give_up_log();
-            return;
-    }
-}
-
-// What is written can still be read; what is not, is in the ingress, and goes straight from there.
-void QueueJournal::give_up_log() {
-    given_up_ = true;
-    retry_at_ = 0;
-    segment_.header().journal.no_room.store(1, std::memory_order_relaxed);
-    const std::string promise =
-        durable()
-            ? "nothing more is confirmed; messages sent from now on last as long as its memory"
-            : "it holds what its ring holds, and no more";
-    alarm_(fmt::format("its journal failed: {}; {}; start the daemon anew when the disk is mended",
-                       writer_->error().text, promise));
-    while (!appended_.empty() && appended_.back().lsn > writer_->logged()) {
-        appended_.pop_back();
-        count_spilled(-1, 0);
-    }
-    last_message_ = std::min(last_message_, writer_->logged());
-    in_hand_.reset();
-    side_.take_again(appended_.empty() ? side_.oldest() : appended_.back().position + 1);
-    side_.confirm(segment_.header().journal.logged.load(std::memory_order_relaxed),
-                  segment_.header().journal.durable.load(std::memory_order_relaxed));
-}
-
-QueueJournal::Status QueueJournal::status() const {
-    Status status;
-    status.spilled = spilled_;
-    status.spilled_bytes = spilled_bytes_;
-    const std::uint64_t standing = side_.count();
-    status.arriving = standing - std::min<std::uint64_t>(standing, appended_.size());
-    status.file_bytes = writer_->space_bytes();
-    status.gate = side_.gate();
-    status.state = writer_->state();
-    status.logged = logged_count_ + appended_.size();
-    status.durable = durable() ? logged_count_ : 0;
-    status.syncs = writer_->syncs();
-    return status;
 }
 
 }  // namespace shmq::daemon

@@ -40,7 +40,8 @@ class SHMQ_EXPORT Consumer {
     Result<std::optional<Message>> try_receive() noexcept;
 
     // Whether messages of the queue lie in its journal and are on their way into the ring: then
-    // "nothing there" means not yet. Reads shared memory; never blocks; exact only in a quiet queue.
+    // "nothing there" means not yet. Reads shared memory; never blocks; exact only in a quiet
+    // queue.
     bool more_to_come() const noexcept;
 
     // Appends up to `most` messages that are there now; waits for the first of them.
