@@ -120,7 +120,14 @@ QueueJournal::QueueJournal(shm::Segment& segment, Settings settings, Timers& tim
     options.queue = settings_.identity;
     options.memory = memory_of(segment_);
     options.name = settings_.name;
-    if (settings_.spill_limit != 0) options.space_max_bytes = settings_.spill_limit;
+    if (settings_.spill_limit != 0) {
+        options.space_max_bytes = settings_.spill_limit;
+        // Space comes and goes by the file: a limit has to hold several.
+        constexpr std::uint64_t page_bytes = 4096;
+        options.file_bytes =
+            std::clamp(settings_.spill_limit / 8 / page_bytes * page_bytes,
+                       limits::journal_file_min_bytes, limits::journal_file_default_bytes);
+    }
     options.random = secret;
     options.realtime_ns = [] { return to_realtime(static_cast<std::uint64_t>(monotonic_now())); };
     writer_ = std::make_unique<journal::Writer>(*disk_, std::move(options), recovered_,

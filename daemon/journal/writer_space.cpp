@@ -81,7 +81,8 @@ bool Writer::attach_file(LogFile& file) {
         disk_.remove(spares_.front().name);
         spares_.pop_front();
     }
-    if (space_bytes() + file.bytes > options_.space_max_bytes) {
+    // A log that is full must be taken over all the same, or nobody could empty it.
+    if (taken_over() && space_bytes() + file.bytes > options_.space_max_bytes) {
         lack_room(0, "a further file");
         return false;
     }
