@@ -31,6 +31,8 @@ struct ChaosOptions {
     std::optional<std::uint64_t> consumers;
     std::optional<std::chrono::nanoseconds> time;
     std::optional<std::uint64_t> seed;
+    bool spill = false;
+    bool durable = false;
     bool spare_daemon = false;
     bool json = false;
 };
@@ -41,6 +43,12 @@ chaos::Plan plan_of(const ChaosOptions& options) {
     plan.options.capacity = 64;  // small, so that it is full and empty often
     plan.options.in_flight = 8;
     plan.options.lease = std::chrono::seconds(2);  // those who are stopped keep theirs no longer
+    if (options.spill || options.durable) {
+        plan.options.overflow = Overflow::spill;
+        // So that its end is reached now and then.
+        plan.options.spill_limit = std::uint64_t{8} << 20;
+    }
+    if (options.durable) plan.options.durability = Durability::durable;
     plan.producers = static_cast<std::uint32_t>(options.producers.value_or(3));
     plan.consumers = static_cast<std::uint32_t>(options.consumers.value_or(3));
     plan.time = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -112,6 +120,8 @@ Action prepare(Options& command, const Context&) {
     count("--consumers", "Processes that receive (3)", options->consumers, 64);
     command.duration("--time", "How long to kill (10s)", options->time);
     count("--seed", "Makes the same random choices again", options->seed, seed_most);
+    command.flag("--spill", "The queue overflows to disk", options->spill);
+    command.flag("--durable", "The queue is durable", options->durable);
     command.flag("--spare-daemon", "Leave daemon and keeper alone", options->spare_daemon);
     command.json(options->json);
     return [options] { return wreak(*options); };

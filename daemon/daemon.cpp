@@ -98,6 +98,7 @@ struct Daemon::Parts {
     Timer idle_timer;
     Timer alive_timer;
     Timer restore_timer;
+    std::vector<Journals::LeftBehind> left_behind;
     bool stopping = false;
 };
 
@@ -220,9 +221,16 @@ bool Daemon::take_over() {
     }
     parts.about.restarts = parts.roster.lives();
     parts.about.adopted = adoption.queues;
-    // Nothing was left, though somebody was killed here: those who hold queues bring them back,
-    // and until they had the time for it nobody makes others of the same names.
-    if (!adoption.roster && parts.listener.predecessor_died()) {
+    // Nothing was left, though somebody was killed here, or is here still: those who hold queues
+    // bring them back, and until they had the time for it nobody makes others of the same names.
+    parts.left_behind = parts.journals.left_behind();
+    std::erase_if(parts.left_behind, [&](const Journals::LeftBehind& left) {
+        return parts.registry.has(left.definition.identity);
+    });
+    const bool may_be_held =
+        std::any_of(parts.left_behind.begin(), parts.left_behind.end(),
+                    [](const Journals::LeftBehind& left) { return left.of_this_boot; });
+    if (may_be_held || (!adoption.roster && parts.listener.predecessor_died())) {
         parts.about.recovering_until = deadline_after(monotonic_now(), recovery_time_ns);
         parts.timers.arm(parts.restore_timer, parts.about.recovering_until,
                          [this] { restore_durable(); });
@@ -235,7 +243,7 @@ bool Daemon::take_over() {
 // What nobody has in memory any more.
 void Daemon::restore_durable() {
     Parts& parts = *parts_;
-    for (const Definition& definition : parts.journals.left_behind()) {
+    for (const auto& [definition, of_this_boot] : std::exchange(parts.left_behind, {})) {
         if (parts.registry.has(definition.identity)) continue;
         const auto queue = parts.registry.restore(definition);
         if (queue) {

@@ -78,8 +78,8 @@ void Journals::remove(Queue& queue) {
     }
 }
 
-std::vector<Definition> Journals::left_behind() {
-    std::vector<Definition> durable;
+std::vector<Journals::LeftBehind> Journals::left_behind() {
+    std::vector<LeftBehind> durable;
     if (!state_) return durable;
     StateDirectory& directory = **state_;
     const auto identities = directory.queues();
@@ -97,10 +97,13 @@ std::vector<Definition> Journals::left_behind() {
         if (!definition || definition->identity != identity) {
             log().error("journal {} is left alone: its definition cannot be used: {}", identity,
                         definition ? "it is another queue's" : definition.error().reason);
-        } else if (definition->options.durability.value_or(wire::Durability::accepted) !=
-                   wire::Durability::accepted) {
-            durable.push_back(std::move(*definition));
-        } else if (wire::Json::parse(*text).value("boot", "") != this_boot()) {
+            continue;
+        }
+        const bool of_this_boot = wire::Json::parse(*text).value("boot", "") == this_boot();
+        if (definition->options.durability.value_or(wire::Durability::accepted) !=
+            wire::Durability::accepted) {
+            durable.push_back({std::move(*definition), of_this_boot});
+        } else if (!of_this_boot) {
             log().info("queue {} ended with the machine; its overflow is removed",
                        definition->name);
             static_cast<void>(directory.remove_queue(identity));

@@ -31,9 +31,13 @@ class Journals {
     std::expected<void, std::string> open(Queue& queue, bool restored = false);
     // The queue is no more: its files go.
     void remove(Queue& queue);
-    // Durable queues whose files are here, as they were defined. What a spill left behind before
-    // the machine started is removed.
-    std::vector<Definition> left_behind();
+    struct LeftBehind {
+        Definition definition;
+        bool of_this_boot = false;  // somebody may still have its memory
+    };
+    // Durable queues whose files are here. What a spill left behind before the machine started is
+    // removed.
+    std::vector<LeftBehind> left_behind();
 
   private:
     std::expected<void, std::string> write_definition(const Queue& queue);

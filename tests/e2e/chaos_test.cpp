@@ -17,6 +17,8 @@ struct Cast {
     std::uint32_t consumers;
     std::uint32_t payload_most;
     bool daemon;
+    Overflow overflow = Overflow::block;
+    Durability durability = Durability::accepted;
 };
 
 class ChaosTest : public testing::TestWithParam<Cast> {};
@@ -30,6 +32,10 @@ TEST_P(ChaosTest, LosesNothing) {
     plan.options.exclusive_producer = cast.exclusive_producer;
     plan.options.exclusive_consumer = cast.exclusive_consumer;
     plan.options.in_flight = 8;
+    plan.options.overflow = cast.overflow;
+    plan.options.durability = cast.durability;
+    // So that its end is reached now and then.
+    if (cast.overflow == Overflow::spill) plan.options.spill_limit = std::uint64_t{8} << 20;
     plan.producers = cast.producers;
     plan.consumers = cast.consumers;
     plan.payload_most = cast.payload_most;
@@ -50,13 +56,18 @@ TEST_P(ChaosTest, LosesNothing) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Chaos, ChaosTest,
-                         testing::Values(Cast{"Shared", false, false, 3, 3, 32, false},
-                                         Cast{"SharedWithBlocks", false, false, 3, 3, 5000, true},
-                                         Cast{"ExclusiveBoth", true, true, 1, 1, 2000, true},
-                                         Cast{"ExclusiveProducer", true, false, 1, 3, 32, true},
-                                         Cast{"ExclusiveConsumer", false, true, 3, 1, 2000, true}),
-                         [](const auto& chosen) { return std::string(chosen.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Chaos, ChaosTest,
+    testing::Values(Cast{"Shared", false, false, 3, 3, 32, false},
+                    Cast{"SharedWithBlocks", false, false, 3, 3, 5000, true},
+                    Cast{"ExclusiveBoth", true, true, 1, 1, 2000, true},
+                    Cast{"ExclusiveProducer", true, false, 1, 3, 32, true},
+                    Cast{"ExclusiveConsumer", false, true, 3, 1, 2000, true},
+                    Cast{"Spill", false, false, 3, 2, 5000, true, Overflow::spill},
+                    Cast{"SpillExclusiveBoth", true, true, 1, 1, 200, true, Overflow::spill},
+                    Cast{"Durable", false, false, 3, 3, 3000, true, Overflow::spill,
+                         Durability::durable}),
+    [](const auto& chosen) { return std::string(chosen.param.name); });
 
 }  // namespace
 }  // namespace shmq::chaos
