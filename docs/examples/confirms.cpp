@@ -1,4 +1,6 @@
 // A durable queue: send returns when a message is accepted; confirms tell how safe it has become.
+#include <poll.h>
+#include <unistd.h>
 #include <shmq/client.hpp>
 
 #include <chrono>
@@ -26,6 +28,16 @@ int main() {
     shmq::value_or_throw(producer.await_confirm(shmq::Durability::durable));
     expect(producer.is_confirmed(producer.last_receipt(), shmq::Durability::durable),
            "all of them survive the loss of power");
+
+    // Beside other things, in a loop that polls.
+    pollfd confirms{shmq::value_or_throw(producer.confirm_descriptor()), POLLIN, 0};
+    shmq::value_or_throw(producer.send("one more"));
+    const std::uint64_t last = producer.last_receipt();
+    while (!producer.is_confirmed(last, shmq::Durability::durable)) {
+        expect(::poll(&confirms, 1, 30'000) == 1, "the descriptor says that there is news");
+        std::uint64_t times = 0;
+        expect(::read(confirms.fd, &times, sizeof times) == sizeof times, "reading clears it");
+    }
 
     const auto info = shmq::value_or_throw(client.describe("example/confirms"));
     expect(info.syncs < 1000, "and one sync served many");

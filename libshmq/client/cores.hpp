@@ -17,6 +17,7 @@
 #include <shmq/message.hpp>
 #include <shmq/producer.hpp>
 
+#include "client/confirm_watch.hpp"
 #include "client/fork_guard.hpp"
 #include "client/session.hpp"
 #include "client/stream_clock.hpp"
@@ -69,6 +70,9 @@ class HandleCore {
 
 class ProducerCore final : public HandleCore {
   public:
+    ~ProducerCore() {
+        if (fork_.forked()) static_cast<void>(confirm_watch_.release());
+    }
     static Result<ProducerCore*> open(std::shared_ptr<Session> session,
                                       std::string_view name) noexcept;
     void close() noexcept;  // by the handle
@@ -107,6 +111,7 @@ class ProducerCore final : public HandleCore {
     bool is_confirmed(std::uint64_t receipt, Durability level) const noexcept;
     Result<void> await_confirm(std::uint64_t receipt, Durability level,
                                Nanoseconds deadline) noexcept;
+    Result<int> confirm_descriptor() noexcept;
 
   private:
     ProducerCore(std::shared_ptr<Session> session, std::string_view name, Attachment attachment,
@@ -129,6 +134,7 @@ class ProducerCore final : public HandleCore {
     Error too_big(std::size_t size) const noexcept;
     Error no_room_error() const noexcept;
     Error confirms_ended_error() const noexcept;
+    Error no_journal_error() const noexcept;
 
     shm::SendSide side_;
     Waiting waiting_;
@@ -136,6 +142,7 @@ class ProducerCore final : public HandleCore {
     std::uint32_t inline_bytes_;
     std::uint64_t inline_most_;  // bytes of the largest message that travels in a slot
     Waiting confirm_waiting_;
+    std::unique_ptr<ConfirmWatch> confirm_watch_;  // once somebody has asked for its descriptor
     bool rejects_;
     bool exact_timestamps_;
 };

@@ -154,10 +154,7 @@ Result<void> ProducerCore::await_confirm(std::uint64_t receipt, Durability level
                                          Nanoseconds deadline) noexcept {
     if (unusable()) return why_unusable();
     if (level == Durability::accepted) return {};
-    if (!segment_->geometry().has(shm::durable_log)) {
-        return Error(Condition::invalid_argument,
-                     "the queue keeps no durable journal; create it with --durability durable");
-    }
+    if (!segment_->geometry().has(shm::durable_log)) return no_journal_error();
     const shm::SegmentHeader& header = segment_->header();
     bool confirmed = false;
     bool failed = false;
@@ -174,6 +171,24 @@ Result<void> ProducerCore::await_confirm(std::uint64_t receipt, Durability level
     if (failed && side_.closed()) return closed_error();
     if (failed) return confirms_ended_error();
     return waited == Waited::interrupted ? Condition::interrupted : Condition::timed_out;
+}
+
+Result<int> ProducerCore::confirm_descriptor() noexcept {
+    if (unusable()) return why_unusable();
+    if (!segment_->geometry().has(shm::durable_log)) return no_journal_error();
+    if (confirm_watch_ == nullptr) confirm_watch_ = ConfirmWatch::start(segment_->header().journal);
+    if (confirm_watch_ == nullptr) return Error(Condition::system_error, errno);
+    return confirm_watch_->descriptor();
+}
+
+Error ProducerCore::no_journal_error() const noexcept {
+    try {
+        return {
+            Condition::invalid_argument,
+            "queue " + name_ + " keeps no durable journal; create it with --durability durable"};
+    } catch (...) {
+        return Condition::invalid_argument;
+    }
 }
 
 Error ProducerCore::confirms_ended_error() const noexcept {
@@ -401,6 +416,11 @@ Result<void> Producer::await_confirm_until(std::uint64_t receipt, Durability lev
                                            Deadline deadline) noexcept {
     if (!core_) return Condition::closed;
     return core_->await_confirm(receipt, level, to_deadline(deadline));
+}
+
+Result<int> Producer::confirm_descriptor() noexcept {
+    if (!core_) return Condition::closed;
+    return core_->confirm_descriptor();
 }
 
 std::uint64_t Producer::max_message() const noexcept {

@@ -85,6 +85,12 @@ class SHMQ_EXPORT Producer {
     Result<void> await_confirm_until(std::uint64_t receipt, Durability level,
                                      Deadline deadline) noexcept;
 
+    // An eventfd for poll, epoll or io_uring: readable whenever more has been confirmed since it
+    // was last read, or confirms have ended; then ask is_confirmed. Belongs to the producer; do not
+    // close it. The first call starts a thread, which ends with the producer. Conditions:
+    // invalid_argument (no durable journal), system_error, forked, closed.
+    Result<int> confirm_descriptor() noexcept;
+
     // Largest payload this queue takes, in bytes.
     std::uint64_t max_message() const noexcept;
     // Makes a send that sleeps now, or the next that would, return Condition::interrupted.
