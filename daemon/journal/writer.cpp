@@ -29,6 +29,12 @@ Writer::Writer(Disk& disk, WriterOptions options, const Recovered& recovered,
     SHMQ_CHECK(options_.name.size() <= limits::name_max_bytes);
     SHMQ_CHECK(options_.file_bytes >= limits::journal_file_min_bytes &&
                options_.file_bytes % durable_alignment_bytes == 0);
+    // Two files at least: one is let go while the other takes the records that say so.
+    if (is_durable()) {
+        const std::uint64_t half = options_.space_max_bytes / 2 / durable_alignment_bytes;
+        options_.file_bytes = std::clamp(half * durable_alignment_bytes,
+                                         limits::journal_file_min_bytes, options_.file_bytes);
+    }
     if (!recovered.live.empty()) last_message_lsn_ = recovered.live.highest();
     for (const FileReport& report : recovered.files) {
         if (report.role == FileRole::unused || report.role == FileRole::superseded)
@@ -44,6 +50,7 @@ Writer::Writer(Disk& disk, WriterOptions options, const Recovered& recovered,
         file->damaged = report.damaged_inside;
         files_.push_back(std::move(file));
     }
+    told_ = {logged_, durable_, state_, false};
     take_over(recovered);
 }
 
@@ -57,6 +64,7 @@ Writer::~Writer() {
 void Writer::retry() {
     if (state_ != State::no_room) return;
     state_ = State::open;
+    stuck_ = false;
     advance();
 }
 
@@ -68,10 +76,10 @@ void Writer::advance() {
     }
     if (stopping_) return;
     advancing_ = true;
-    const auto before = std::tuple(logged_, durable_, state_);
     do {
         again_ = false;
-        while (!busy_ && state_ == State::open && !batches_.empty()) {
+        take_made();
+        while (!busy_ && state_ != State::failed && !stuck_ && !batches_.empty()) {
             Batch& batch = batches_.front();
             if (!attach_file(*batch.file)) break;
             if (!batch.closed) close(batch);
@@ -80,7 +88,10 @@ void Writer::advance() {
         if (state_ != State::failed) tend_files();
     } while (again_);
     advancing_ = false;
-    if (before != std::tuple(logged_, durable_, state_)) changed_();
+    const bool room = wanted_bytes_ != 0 && at_hand(wanted_bytes_);
+    if (std::exchange(told_, {logged_, durable_, state_, room}) !=
+        std::tuple(logged_, durable_, state_, room))
+        changed_();
 }
 
 void Writer::step(Batch& batch) {
@@ -134,6 +145,7 @@ void Writer::write(Batch& batch) {
                 [this, &batch](std::int64_t result) {
                     busy_ = false;
                     if (result <= 0) {
+                        stuck_ = true;
                         refuse(result < 0 ? static_cast<int>(-result) : EIO, "write",
                                batch.file->made.name);
                     } else {

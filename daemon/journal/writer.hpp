@@ -10,8 +10,14 @@
 // room is made by trim() or retry() is told. Any other failed write, and every failed sync, ends
 // the log: what the disk holds from there on nobody knows, and a second sync that answers 0 proves
 // nothing. logged() and durable() then stay where they are. A successor starts from recovery.
+//
+// Acks in a full durable log. What says that messages are gone must not wait for room that only it
+// can make. So a message is taken only where room for it is there already, and so much besides: in
+// each file an eighth, for settled and front records, and behind that a block for the record of
+// trim()'s floor. Where even settled records find no room, trim() is enough: it frees a file.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -71,7 +77,8 @@ class Writer {
 
     // Goes on where `recovered` ends: in a file of its own, never in one that was there before.
     // Reads the tail (at most one batch) and writes it anew; blocks on the disk for that.
-    // `changed` runs after logged(), durable() or state() has. flush() starts it all.
+    // `changed` runs after logged(), durable() or state() has, and when there is room for what was
+    // refused. flush() starts it all.
     Writer(Disk& disk, WriterOptions options, const Recovered& recovered,
            std::function<void()> changed);
     // Waits for what is under way.
@@ -79,8 +86,8 @@ class Writer {
     Writer(const Writer&) = delete;
     Writer& operator=(const Writer&) = delete;
 
-    // The LSN, or 0: too much waits to be written, or the log takes no more; try when `changed`
-    // runs. REQUIRES: payload.size() <= payload_max_bytes.
+    // The LSN, or 0: too much waits to be written, or the log has no room at hand, or takes no
+    // more; try when `changed` runs. REQUIRES: payload.size() <= payload_max_bytes.
     std::uint64_t append(const MessageRecord& message);
     // `count` messages from `first` on are gone, or were put into the front ring. 0 as above.
     std::uint64_t append_settled(std::uint64_t first, std::uint64_t count);
@@ -159,6 +166,11 @@ class Writer {
         std::vector<std::size_t> headers;  // offsets into staging
     };
 
+    // What messages leave for other records; see above.
+    std::uint64_t ack_reserve() const {
+        return std::max<std::uint64_t>(options_.file_bytes / 8, durable_alignment_bytes) /
+               durable_alignment_bytes * durable_alignment_bytes;
+    }
     bool is_durable() const { return options_.kind == LogKind::durable; }
     std::uint32_t alignment() const {
         return is_durable() ? durable_alignment_bytes : record_alignment;
@@ -167,6 +179,7 @@ class Writer {
     // Laying out (writer_layout.cpp).
     std::uint64_t append_range(RecordKind kind, std::uint64_t first, std::uint64_t count);
     std::uint64_t add(RecordHeader header, std::span<const std::byte> payload);
+    bool has_room(const RecordHeader& header, std::uint64_t bytes);
     void take_over(const Recovered& recovered);
     void need_room(std::uint64_t bytes);
     Batch& open_batch();
@@ -197,6 +210,10 @@ class Writer {
     void remove_leftovers();
     void make_spare();
     void start_maker(std::uint64_t bytes, bool needed);
+    void take_made();
+    bool take_spare(LogFile& file);
+    bool at_hand(std::uint64_t bytes) const;
+    std::uint64_t bytes_for(std::uint64_t needed) const;
     std::uint64_t safe() const { return is_durable() ? durable_ : logged_; }
 
     Disk& disk_;
@@ -229,7 +246,10 @@ class Writer {
     bool advancing_ = false;
     bool again_ = false;  // advance() has more to do
     bool stopping_ = false;
-    bool maker_needed_ = false;   // a batch waits for the file being made
+    bool stuck_ = false;              // a write found no room: not before retry() or a release
+    bool maker_needed_ = false;       // somebody waits for the file being made
+    std::uint64_t wanted_bytes_ = 0;  // of a file for which a record was refused
+    std::tuple<std::uint64_t, std::uint64_t, State, bool> told_;  // when `changed` ran last
     bool spare_refused_ = false;  // no second attempt before the next file
 };
 

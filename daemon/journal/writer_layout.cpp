@@ -79,11 +79,40 @@ std::uint64_t Writer::add(RecordHeader header, std::span<const std::byte> payloa
     const std::uint64_t bytes = record_bytes(payload.size());
     if (state_ == State::failed) return 0;
     if (pending_bytes_ != 0 && pending_bytes_ + bytes > options_.pending_max_bytes) return 0;
+    if (is_durable() && !has_room(header, bytes)) {
+        if (!advancing_) advance();  // to make some
+        return 0;
+    }
     header.length = static_cast<std::uint32_t>(payload.size());
     need_room(bytes);
     header.lsn = next_lsn_;  // after a seal or a pad that it took to make room
     place(header, payload);
     return header.lsn;
+}
+
+// Whether a record finds room that is there, and leaves what is reserved for others; if not, a file
+// is wanted. Nothing is asked of a writer's first file: no room of its own can run out before it.
+bool Writer::has_room(const RecordHeader& header, std::uint64_t bytes) {
+    if (files_.empty() || files_.back()->inherited) return true;
+    const LogFile& file = *files_.back();
+    std::uint64_t left = ack_reserve() + durable_alignment_bytes;
+    const auto kind = static_cast<RecordKind>(header.kind);
+    if (kind == RecordKind::settled || kind == RecordKind::front) left = durable_alignment_bytes;
+    if (kind == RecordKind::counts && floor_ > floor_told_) left = 0;
+    // Behind a pad, if this record begins a batch; with one, or the seal, behind it.
+    const bool joins = !batches_.empty() && !batches_.back().closed &&
+                       batches_.back().bytes + bytes <= options_.batch_max_bytes;
+    const std::uint64_t begin = joins || file.end % alignment() == 0
+                                    ? file.end
+                                    : round_up(file.end + sizeof(RecordHeader), alignment());
+    const std::uint64_t end = round_up(begin + bytes + sizeof(RecordHeader), alignment());
+    const bool fits = !file.finished && end + left <= file.bytes;
+    if (!fits && !at_hand(bytes_for(bytes))) {
+        wanted_bytes_ = bytes_for(bytes);
+        return false;
+    }
+    wanted_bytes_ = 0;
+    return true;
 }
 
 // Makes the last file one that takes `bytes` more, its seal besides; and the last batch one that
@@ -101,12 +130,18 @@ void Writer::need_room(std::uint64_t bytes) {
     if (files_.empty() || files_.back()->finished || files_.back()->inherited) begin_file(bytes);
 }
 
+std::uint64_t Writer::bytes_for(std::uint64_t needed) const {
+    std::uint64_t least =
+        round_up(record_start_bytes + needed + seal_bytes, durable_alignment_bytes);
+    if (is_durable()) least += ack_reserve() + durable_alignment_bytes;
+    return std::max(options_.file_bytes, least);
+}
+
 void Writer::begin_file(std::uint64_t needed) {
     auto file = std::make_shared<LogFile>();
-    const std::uint64_t least =
-        round_up(record_start_bytes + needed + seal_bytes, durable_alignment_bytes);
-    file->bytes = std::max(options_.file_bytes, least);
+    file->bytes = bytes_for(needed);
     file->header.seed = options_.random();
+    if (is_durable()) take_spare(*file);
     files_.push_back(std::move(file));
 }
 

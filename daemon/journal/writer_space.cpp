@@ -54,40 +54,53 @@ std::optional<Writer::Part> Writer::part_from(std::uint64_t lsn) const {
     return std::nullopt;
 }
 
-void Writer::start_maker(std::uint64_t bytes, bool needed) {
-    maker_needed_ = needed;
-    maker_.start(file_name(epoch_, ++made_count_), bytes);
+bool Writer::at_hand(std::uint64_t bytes) const {
+    return std::any_of(spares_.begin(), spares_.end(),
+                       [&](const MadeFile& spare) { return spare.bytes >= bytes; });
+}
+
+// What the maker has made, or why it could not.
+void Writer::take_made() {
+    if (maker_.busy()) return;
+    const bool needed = std::exchange(maker_needed_, false);
+    if (maker_.ready()) {
+        spares_.push_back(maker_.take());
+    } else if (needed) {
+        refuse(maker_.error(), "making", file_name(epoch_, made_count_));
+    }
+}
+
+bool Writer::take_spare(LogFile& file) {
+    const auto fits = std::find_if(spares_.begin(), spares_.end(), [&](const MadeFile& spare) {
+        return spare.bytes >= file.bytes;
+    });
+    if (fits == spares_.end()) return false;
+    file.made = std::move(*fits);
+    spares_.erase(fits);
+    spare_refused_ = false;
+    return true;
 }
 
 // Whether the file is there to be written to; if not, it is on its way, or the log has no room.
 bool Writer::attach_file(LogFile& file) {
-    if (file.made.file != nullptr) return true;
-    if (maker_.busy()) return false;
-    if (maker_.ready()) spares_.push_back(maker_.take());
-    const auto fits = std::find_if(spares_.begin(), spares_.end(), [&](const MadeFile& spare) {
-        return spare.bytes >= file.bytes;
-    });
-    if (fits != spares_.end()) {
-        file.made = std::move(*fits);
-        spares_.erase(fits);
-        maker_needed_ = spare_refused_ = false;
-        return true;
-    }
-    if (std::exchange(maker_needed_, false)) {
-        refuse(maker_.error(), "making", file_name(epoch_, made_count_));
-        return false;
-    }
-    while (!spares_.empty()) {  // too small for this one
+    if (file.made.file != nullptr || take_spare(file)) return true;
+    if (state_ == State::open && !maker_.busy()) start_maker(file.bytes, true);
+    return false;
+}
+
+// `needed`: somebody waits for it.
+void Writer::start_maker(std::uint64_t bytes, bool needed) {
+    while (needed && !spares_.empty()) {  // too small
         disk_.remove(spares_.front().name);
         spares_.pop_front();
     }
     // A log that is full must be taken over all the same, or nobody could empty it.
-    if (taken_over() && space_bytes() + file.bytes > options_.space_max_bytes) {
-        lack_room(0, "a further file");
-        return false;
+    if (taken_over() && space_bytes() + bytes > options_.space_max_bytes) {
+        if (needed) lack_room(0, "a further file");
+        return;
     }
-    start_maker(file.bytes, true);
-    return false;
+    maker_needed_ = needed;
+    maker_.start(file_name(epoch_, ++made_count_), bytes);
 }
 
 void Writer::tend_files() {
@@ -99,7 +112,7 @@ void Writer::tend_files() {
 // Says in the log what is not needed any more, where that lets go of a file: so that a file whose
 // removal a crash undid is known for what it is.
 void Writer::record_floor() {
-    if (!is_durable() || floor_told_ >= floor_ || files_.empty() || state_ != State::open) return;
+    if (!is_durable() || floor_told_ >= floor_ || files_.empty()) return;
     const bool frees = files_.front()->finished && files_.front()->last_lsn < floor_ &&
                        (floor_lsn_ == 0 || files_.front()->last_lsn >= floor_told_);
     if (!frees || drained()) return;
@@ -125,6 +138,7 @@ void Writer::release_files() {
         files_.pop_front();
         if (state_ == State::no_room) {
             state_ = State::open;
+            stuck_ = false;
             again_ = true;
         }
     }
@@ -157,13 +171,13 @@ void Writer::release(LogFile& file) {
 
 // The second of the two files that a durable log uses in turn, made before the first is full.
 void Writer::make_spare() {
-    if (!is_durable() || state_ != State::open || files_.empty()) return;
-    if (maker_.busy() || maker_.ready() || !spares_.empty() || spare_refused_) return;
+    if (!is_durable() || state_ != State::open || files_.empty() || maker_.busy()) return;
+    const bool needed = wanted_bytes_ != 0;
+    if (needed ? at_hand(wanted_bytes_) : !spares_.empty() || spare_refused_) return;
     const LogFile& file = *files_.back();
-    if (file.made.file == nullptr || file.end < file.bytes / 2) return;
-    if (space_bytes() + options_.file_bytes > options_.space_max_bytes) return;
+    if (!needed && (file.made.file == nullptr || file.end < file.bytes / 2)) return;
     spare_refused_ = true;  // until a file was taken into use: no attempt after attempt
-    start_maker(options_.file_bytes, false);
+    start_maker(needed ? wanted_bytes_ : options_.file_bytes, needed);
 }
 
 }  // namespace shmq::journal

@@ -24,7 +24,7 @@ class WriterFaults : public testing::Test {
         options.queue = queue_identity;
         options.memory = memory_identity;
         options.name = "jobs";
-        options.file_bytes = 16384;
+        options.file_bytes = file_bytes;
         options.space_max_bytes = space_max_bytes;
         options.random = [this] { return ++seed; };
         options.realtime_ns = [] { return std::uint64_t{1}; };
@@ -36,6 +36,14 @@ class WriterFaults : public testing::Test {
         message.position = message.sequence = last_id;
         message.payload = *payloads.back();
         return writer->append(message);
+    }
+    // Until there is room for it.
+    std::uint64_t deliver(std::size_t bytes = 100) {
+        std::uint64_t lsn = 0;
+        while ((lsn = send(bytes)) == 0 && disk.run(true)) {
+        }
+        EXPECT_NE(lsn, 0u);
+        return lsn;
     }
     void run() {
         writer->flush();
@@ -54,6 +62,7 @@ class WriterFaults : public testing::Test {
     std::unique_ptr<Writer> writer;
     std::vector<std::unique_ptr<Bytes>> payloads;
     std::uint64_t seed = 100;
+    std::uint64_t file_bytes = 16384;
     std::uint64_t last_id = 0;
     int changes = 0;
 };
@@ -138,13 +147,20 @@ TEST_F(WriterFaults, WithoutRoomTheBatchWaitsAndGoesOnWhenThereIsSome) {
         std::swap(disk, fresh);
         open(kind);
         disk.capacity_bytes = 20000;  // one file
+        // A spill log takes what it may yet find room for, a durable one what has room.
+        std::uint64_t taken = 0;
         std::uint64_t last = 0;
-        for (int i = 0; i < 100; ++i)
-            last = send(200);
+        while (taken < 100) {
+            const std::uint64_t lsn = send(200);
+            if (lsn == 0) break;
+            last = lsn;
+            ++taken;
+        }
+        EXPECT_EQ(taken == 100, kind == LogKind::spill);
         run();
         EXPECT_EQ(writer->state(), Writer::State::no_room);
         EXPECT_EQ(writer->error().os_error, ENOSPC);
-        EXPECT_LT(writer->logged(), last);
+        EXPECT_EQ(writer->logged() < last, kind == LogKind::spill);
         writer->retry();
         run();
         EXPECT_EQ(writer->state(), Writer::State::no_room);
@@ -153,6 +169,9 @@ TEST_F(WriterFaults, WithoutRoomTheBatchWaitsAndGoesOnWhenThereIsSome) {
         run();
         EXPECT_EQ(writer->state(), Writer::State::open);
         EXPECT_GE(writer->logged(), last);
+        for (; taken < 100; ++taken)
+            deliver(200);
+        run();
         writer.reset();
         const auto recovered = journal::recover(disk, &queue_identity);
         ASSERT_TRUE(recovered.has_value());
@@ -177,6 +196,70 @@ TEST_F(WriterFaults, AtItsLimitItGoesOnWhenMessagesAreGone) {
     }
     EXPECT_GE(writer->logged(), last);
     EXPECT_LE(writer->space_bytes(), 32768u);
+}
+
+// What a full log holds can be acked, and then it takes more: for ever, whatever the order.
+TEST_F(WriterFaults, AFullDurableLogTakesAcksAndGoesOn) {
+    const std::uint64_t seed_of_test = support::test_seed("WriterFaults.Full");
+    std::mt19937_64 random(seed_of_test);
+    for (int run_number = 0; run_number < 40 && !HasFailure(); ++run_number) {
+        SCOPED_TRACE("run " + std::to_string(run_number));
+        disk = SimulatedDisk(random());
+        file_bytes = std::uint64_t{16384} << random() % 4;
+        const bool by_limit = random() % 2 == 0;
+        const bool in_order = random() % 2 == 0;
+        if (!by_limit) disk.capacity_bytes = 2 * file_bytes;
+        open(LogKind::durable, by_limit ? 2 * file_bytes : UINT64_MAX);
+        const std::size_t bytes = 50 + random() % 1000;
+        for (int round = 0; round < 6 && !HasFailure(); ++round) {
+            std::vector<std::uint64_t> live;
+            for (int refused = 0; refused < 2;) {
+                const std::uint64_t lsn = send(bytes);
+                if (lsn == 0) ++refused;
+                if (lsn == 0 || random() % 8 == 0) run();
+                if (lsn != 0) live.push_back(lsn);
+            }
+            ASSERT_FALSE(live.empty());
+            EXPECT_EQ(writer->durable() + 1, writer->next_lsn());
+            EXPECT_EQ(writer->state(), Writer::State::no_room);
+            if (!in_order) std::shuffle(live.begin(), live.end(), random);
+            std::set<std::uint64_t> held(live.begin(), live.end());
+            std::size_t unlogged = 0;
+            for (const std::uint64_t lsn : live) {
+                // One that is refused counts all the same: the floor will say it.
+                const std::uint64_t ack = writer->append_settled(lsn, 1);
+                unlogged += ack == 0 ? 1U : 0U;
+                run();
+                EXPECT_GE(writer->durable(), ack);
+                held.erase(lsn);
+                writer->trim(held.empty() ? writer->next_lsn() : *held.begin());
+                run();
+            }
+            EXPECT_LT(unlogged, live.size());
+            EXPECT_EQ(writer->state(), Writer::State::open);
+        }
+        const int before = changes;
+        deliver();
+        run();
+        EXPECT_GT(changes, before);
+        EXPECT_LE(writer->space_bytes(), 2 * file_bytes);
+        EXPECT_TRUE(recovered_after_power_loss().damage.empty());
+        EXPECT_EQ(recovered_after_power_loss().live.count(), 1u);
+        writer.reset();
+    }
+}
+
+TEST_F(WriterFaults, WhatWasRefusedForWantOfRoomIsToldWhenThereIsSome) {
+    open(LogKind::durable);
+    while (send(500) != 0) {
+    }
+    EXPECT_EQ(writer->state(), Writer::State::open);  // a file is being made
+    int before = 0;
+    do {
+        before = changes;
+        ASSERT_TRUE(disk.run(true));
+    } while (send(500) == 0);
+    EXPECT_GT(changes, before);
 }
 
 TEST_F(WriterFaults, ADrainedSpillLogKeepsNoFile) {
@@ -238,16 +321,16 @@ TEST_F(WriterFaults, ASuccessorTouchesNoFileOfItsPredecessor) {
 
 TEST_F(WriterFaults, AMessageLargerThanAFileGetsALargerFile) {
     open(LogKind::durable);
-    send();
-    send(100'000);
-    send();
+    deliver();
+    deliver(100'000);
+    deliver();
     run();
     EXPECT_EQ(writer->state(), Writer::State::open);
     EXPECT_EQ(recovered_after_power_loss().live.count(), 3u);
 }
 
 TEST_F(WriterFaults, TooMuchWaitingIsRefusedAndNothingOfItLost) {
-    open(LogKind::durable);
+    open(LogKind::spill);
     std::uint64_t taken = 0;
     while (send(1 << 20) != 0)
         ++taken;
@@ -255,7 +338,8 @@ TEST_F(WriterFaults, TooMuchWaitingIsRefusedAndNothingOfItLost) {
     run();
     EXPECT_NE(send(1 << 20), 0u);
     run();
-    EXPECT_EQ(recovered_after_power_loss().live.count(), taken + 1);
+    writer.reset();
+    EXPECT_EQ(journal::recover(disk, &queue_identity)->live.count(), taken + 1);
 }
 
 TEST_F(WriterFaults, AfterASealTheLastBatchIsProven) {
