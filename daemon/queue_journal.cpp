@@ -227,12 +227,6 @@ bool QueueJournal::log_is_empty() const {
 }
 
 bool QueueJournal::refill_from_log() {
-    std::uint64_t first = 0;
-    std::uint64_t count = 0;
-    const auto note_front = [&] {
-        if (durable() && count != 0) writer_->append_front(first, count);
-        count = 0;
-    };
     wants_room_ = false;
     bool moved = false;
     constexpr std::uint64_t most = 1024;  // then a look at the others
@@ -261,17 +255,11 @@ bool QueueJournal::refill_from_log() {
             break;
         }
         if (status == shm::RefillStatus::too_large) side_.skip_to(header.lsn + 1);
-        if (count == 0) first = header.lsn;
-        if (header.lsn != first + count) {
-            note_front();
-            first = header.lsn;
-        }
-        ++count;
+        if (durable()) to_note_.add(header.lsn, header.lsn);
         count_spilled(-1, record->payload.size());
         reader_->pass();
         moved = true;
     }
-    note_front();
     for (journal::Damage damage; reader_->take_damage(damage);)
         log().error("queue {}: damaged journal: {}", settings_.name, sum_up(damage));
     return moved;
@@ -349,25 +337,38 @@ void QueueJournal::settle_gone() {
     for (const std::uint64_t lsn : gone) {
         if (lsn == 0 || lsn >= writer_->next_lsn()) continue;  // a peer's bytes
         unsettled_.remove(lsn, lsn);
+        to_note_.remove(lsn, lsn);
         to_settle_.add(lsn, lsn);
     }
-    while (!to_settle_.empty() && !failed()) {
-        const auto [first, last] = *to_settle_.ranges().begin();
-        if (writer_->append_settled(first, last - first + 1) == 0) return;
-        to_settle_.remove(first, last);
+    // What may have been delivered, and what is gone. Where there is no room for the one, the mark
+    // is missing after a loss of power until there is; for the other, see trim().
+    write_ranges(to_note_, [this](std::uint64_t first, std::uint64_t count) {
+        return writer_->append_front(first, count);
+    });
+    write_ranges(to_settle_, [this](std::uint64_t first, std::uint64_t count) {
+        return writer_->append_settled(first, count);
+    });
+}
+
+template <typename Append>
+void QueueJournal::write_ranges(journal::RangeSet& ranges, Append append) {
+    while (!ranges.empty() && !failed()) {
+        const auto [first, last] = *ranges.ranges().begin();
+        if (append(first, last - first + 1) == 0) return;
+        ranges.remove(first, last);
     }
 }
 
 void QueueJournal::trim() {
     std::uint64_t floor = side_.refilled();
-    if (durable()) {
-        floor = writer_->next_lsn();
-        if (!unsettled_.empty()) floor = std::min(floor, unsettled_.lowest());
-        if (!to_settle_.empty()) floor = std::min(floor, to_settle_.lowest());
-    }
-    if (floor < trimmed_ + trim_step && !(log_is_empty() && floor != trimmed_)) return;
+    if (durable()) floor = unsettled_.empty() ? writer_->next_lsn() : unsettled_.lowest();
+    const bool due = floor >= trimmed_ + trim_step || (log_is_empty() && floor != trimmed_) ||
+                     !to_settle_.empty();
+    if (!due) return;
     trimmed_ = floor;
     writer_->trim(floor);
+    // A full log tells of its oldest messages by the floor alone.
+    if (!to_settle_.empty() && to_settle_.lowest() < floor) to_settle_.remove(1, floor - 1);
 }
 
 std::uint64_t QueueJournal::purge() {

@@ -91,6 +91,8 @@ class QueueJournal {
     bool append(const shm::Arrival& arrival);
     void count_spilled(int messages, std::uint64_t bytes);
     void settle_gone();
+    template <typename Append>
+    void write_ranges(journal::RangeSet& ranges, Append append);
     void trim();
     void go_direct();
     void sleep();
@@ -120,6 +122,7 @@ class QueueJournal {
     std::optional<shm::Arrival> in_hand_;  // taken, and neither in the log nor in the ring
     std::deque<Appended> appended_;        // in the log, but not yet safe there
     journal::RangeSet unsettled_;          // durable: LSNs of messages that are not gone
+    journal::RangeSet to_note_;            // put into the front ring, the same
     journal::RangeSet to_settle_;          // gone, and the log does not say so yet
     std::uint64_t spilled_ = 0;
     std::uint64_t spilled_bytes_ = 0;

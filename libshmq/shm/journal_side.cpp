@@ -116,6 +116,7 @@ RefillStatus JournalSide::refill(const Refill& message) {
             continue;
         }
         filled_end_ = later(filled_end_, position + 1);
+        if (after(told_next_, position)) told_next_ = position;  // it began at a guess
         if (block.valid()) view_.pool.hand_over(block, 0);
         move_on(message);
         clear_note();

@@ -217,6 +217,21 @@ class DurableTest(CliTest):
         self.kill_daemon_only()
         self.assertEqual(self.shmq("info", self.queue, status=FAILED).stdout, b"")
 
+    def test_a_full_log_is_emptied_by_its_consumers(self) -> None:
+        self.create("--durability", "durable", "--max-message", "64KiB", "--spill-limit", "8MiB")
+        line = b"x" * 20_000 + b"\n"
+        sender = self.start("send", self.queue, "--confirm", "durable", stdin=subprocess.PIPE)
+        feeder = threading.Thread(target=lambda: (sender.stdin.write(line * 2000),
+                                                  sender.stdin.close()))
+        feeder.start()
+        wait_until(lambda: self.info()["journal"] == "no room", "the limit is reached")
+        received = self.recv("-n", 2000)
+        self.assertEqual(received == line * 2000, True)
+        self.assertEqual(sender.wait(100), 0, sender.stderr.read())
+        feeder.join()
+        wait_until(lambda: self.info()["journal"] == "ok", "room again")
+        self.assertEqual(self.info()["durable"], 2000)
+
     def kill_daemon_only(self) -> None:
         os.kill(self.daemon_pid(), signal.SIGKILL)
         wait_until(lambda: self.shmq("status", status=None).returncode == 0, "the daemon")
