@@ -25,9 +25,8 @@ ClaimStatus SlotRing::search_free(Cursor& cursor, std::uint64_t& found) {
             continue;
         }
         if (ahead > 0) {
-            // The word proves its own position passed, or a whole lap before it if it is free.
-            const auto laps =
-                static_cast<std::uint64_t>(ahead) - (word.state() == SlotState::free ? 1 : 0);
+            // The word proves its own position passed, or a whole lap before it if nobody has it.
+            const auto laps = static_cast<std::uint64_t>(ahead) - (word.unclaimed() ? 1 : 0);
             position += (laps << capacity_log2_) + 1;
             run_start = position;
             cursor.next = position;
@@ -114,8 +113,7 @@ TakeStatus SlotRing::find_ready(Cursor& cursor, std::uint64_t& position) {
         // too: its producer went through there.
         std::uint64_t step = 1;
         if (ahead > 0) {
-            const auto laps =
-                static_cast<std::uint64_t>(ahead) - (word.state() == SlotState::free ? 1 : 0);
+            const auto laps = static_cast<std::uint64_t>(ahead) - (word.unclaimed() ? 1 : 0);
             if (laps > 0) step = ((laps - 1) << capacity_log2_) + 1;
         }
         position += step;

@@ -39,6 +39,7 @@ class Books {
     void rejected(MessageId id) { messages_[id].rejected = true; }
 
     bool known(MessageId id) const { return id < messages_.size(); }
+    bool is_gone(MessageId id) const { return known(id) && messages_[id].gone != Gone::no; }
     std::uint64_t sent() const;
     std::uint64_t acked() const { return acked_; }
     std::uint64_t dropped() const;

@@ -46,6 +46,7 @@ constexpr const char* row_names[] = {
     "returned -> leased(0), tag + 1 (supervisor: taken by hand)",
     "ready -> leased(0) (purge)",
     "returned -> leased(0) (purge)",
+    "writing(0) -> ready (supervisor: from the journal)",
 };
 static_assert(std::size(row_names) == row_count);
 
@@ -70,6 +71,17 @@ constexpr const char* race_names[] = {
     "predecessor's move finished",
     "predecessor's move undone",
     "predecessor's decision taken up",
+    "ingress: writing -> ready",
+    "ingress: ready -> free (supervisor)",
+    "ingress: writing -> skipped",
+    "ingress: free -> closed",
+    "ingress: closed -> closed anew",
+    "ingress: closed -> free",
+    "gate: direct -> journal (producer)",
+    "gate: journal -> closing",
+    "gate: closing -> direct",
+    "gate: closing -> journal (producer)",
+    "gate: closing -> journal (supervisor)",
 };
 static_assert(std::size(race_names) == race_count);
 
@@ -159,6 +171,7 @@ std::optional<Row> by_supervisor(SlotWord from, SlotWord to) {
         case SlotState::writing:
             if (freed(from, to)) return own ? Row::undo_move : Row::undo_writing;
             if (own && next_lease(from, to, 0)) return Row::hold_moved;
+            if (own && to == SlotWord::ready(from.lap())) return Row::refill;
             // Making room for its own claim, it goes past others as a producer does.
             if (to == from.to(SlotState::skipped, from.owner())) return Row::skip_by_producer;
             return {};

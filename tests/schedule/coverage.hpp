@@ -52,6 +52,7 @@ enum class Row : std::uint8_t {
     take_by_hand,
     purge_ready,
     purge_returned,
+    refill,
     rows
 };
 
@@ -76,6 +77,17 @@ enum class Race : std::uint8_t {
     move_finished,            // by a successor: the source was free already
     move_undone,              // by a successor: the source still had it
     decision_taken_up,        // a supervisor ends what its predecessor began
+    ingress_sent,             // the ingress ring and the gate of a queue with a journal
+    ingress_freed,
+    ingress_skipped,
+    ingress_closed,
+    ingress_closed_anew,
+    ingress_opened,
+    gate_to_journal,
+    gate_to_closing,
+    gate_to_direct,
+    gate_called_back,  // by a producer
+    gate_given_up,     // by the supervisor: something is in the ingress
     races
 };
 

@@ -120,6 +120,16 @@ void Rig::start_laps(std::uint64_t lap) {
     }
     view_.header->head.store(lap * scenario_.capacity);
     view_.header->tail.store(lap * scenario_.capacity);
+    if (!scenario_.journal()) return;
+    const std::uint64_t slots = view_.ingress.capacity();
+    for (std::uint64_t index = 0; index < slots; ++index)
+        view_.ingress.slot(index).word.store(shm::SlotWord::free(lap).raw);
+    view_.header->journal.ingress_head.store(lap * slots);
+    view_.header->journal.ingress_tail.store(lap * slots);
+    // The mark that a closed slot carries wraps, too.
+    if (random_.one_in(2)) return;
+    const auto state = scenario_.durable() ? shm::GateState::journal : shm::GateState::direct;
+    view_.header->gate.store(shm::GateWord::make(shm::GateWord::mark_mask - 3, state).raw);
 }
 
 Rig::Party& Rig::admit(Part part) {
@@ -246,6 +256,11 @@ std::string Rig::check_ends() {
                    std::to_string(party->receiver->in_flight()) + " in flight and holds nothing";
         }
     }
+    const bool in_log = side_ != nullptr && side_->refilled() <= log_.size();
+    if (receiving && (counts.arrived != 0 || in_log)) {
+        return "stranded: " + std::to_string(counts.arrived) + " in the ingress, " +
+               (in_log ? "more" : "none") + " in the log, while consumers wait";
+    }
     if (receiving && counts.ready + counts.returned != 0) {
         return "stranded: " + std::to_string(counts.ready) + " ready and " +
                std::to_string(counts.returned) + " returned, while consumers wait";
@@ -267,6 +282,7 @@ std::string Rig::check_ends() {
 void Rig::drain() {
     party_of_task_[0] = &supervisor_;
     supervise_ = std::make_unique<shm::Supervise>(*segment_);
+    if (scenario_.journal()) begin_journal();
     settle_moves();
     for (auto& party : parties_) {
         if (party->vacated) continue;
@@ -280,10 +296,15 @@ void Rig::drain() {
     Party& last = admit(Part::consumer);
     segment_->header().in_flight_cap.store(1);
     equip(last);
-    party_of_task_[0] = &last;
-    while (receive(last, false))
-        end_by_ack(last, 0);
-    party_of_task_[0] = &supervisor_;
+    bool more = true;
+    while (more) {
+        party_of_task_[0] = &last;
+        while (receive(last, false))
+            end_by_ack(last, 0);
+        party_of_task_[0] = &supervisor_;
+        more = scenario_.journal() && work_on_journal();
+    }
+    if (scenario_.journal()) check_log();
     supervise_->reclaim(last.actor.number, shm::Ending::detached);
     if (supervise_->damaged()) require("the supervisor holds the queue for damaged");
     const bool drops = scenario_.overflow == shm::Overflow::drop_oldest;
@@ -297,7 +318,7 @@ void Rig::finish() {
     check_audit(true);
     const shm::StateCounts counts = shm::count_states(*segment_);
     if (counts.ready + counts.leased + counts.deciding + counts.delayed + counts.returned +
-            counts.writing + counts.blocks_used !=
+            counts.arrived + counts.writing + counts.blocks_used !=
         0) {
         require("something is left in a queue that was drained: " +
                 std::to_string(counts.blocks_used) + " blocks");

@@ -13,6 +13,7 @@
 #include "schedule/books.hpp"
 #include "schedule/coverage.hpp"
 #include "schedule/scheduler.hpp"
+#include "shm/journal_side.hpp"
 #include "shm/queue.hpp"
 #include "shm/segment.hpp"
 #include "shm/supervise.hpp"
@@ -60,6 +61,8 @@ struct Scenario {
 
     bool exclusive_producers() const { return (flags & shm::exclusive_producer) != 0; }
     bool exclusive_consumers() const { return (flags & shm::exclusive_consumer) != 0; }
+    bool journal() const { return (flags & shm::journal_present) != 0; }
+    bool durable() const { return (flags & shm::durable_log) != 0; }
     // Whether a verb may come too late although its holder lives.
     bool leases_end() const { return sweeps != 0 || hang_ups != 0; }
 };
@@ -142,6 +145,16 @@ class Rig final : public Observer {
     bool delayed_wait() const;
     void drain();
 
+    // ---- rig_journal.cpp: the supervisor's side of a journal ----
+    void begin_journal();
+    bool work_on_journal();
+    bool journal_step();
+    void place_arrival(const shm::Arrival& arrival);
+    void tell_gone(std::uint64_t lsn);
+    void check_log();
+    void watch_gate(const Party& party, const Step& step);
+    void watch_ingress(const Party& party, const Step& step);
+
     // ---- rig_watch.cpp: what is seen at each step ----
     void watch_word(Party& party, const Step& step, std::uint64_t index);
     void watch_change(Party& party, std::uint64_t index, shm::SlotWord from, shm::SlotWord to,
@@ -175,6 +188,18 @@ class Rig final : public Observer {
     std::uint32_t sweeps_left_ = 0, purges_left_ = 0, hang_ups_left_ = 0;
     std::uint32_t moves_left_ = 0;
     std::uint32_t newcomers_left_ = 0;
+    // A message on its way through the log; its LSN is its index + 1.
+    struct Logged {
+        std::vector<std::byte> payload;
+        std::uint64_t position = 0;  // that it had in the ingress
+        bool told = false;           // as gone
+        bool by_successor = false;
+    };
+    std::unique_ptr<shm::JournalSide> side_;
+    std::vector<Logged> log_;
+    std::size_t logged_ = 0;         // so many are in the log; the rest is being written
+    std::uint32_t closes_left_ = 6;  // a supervisor and a producer could go on for ever
+    bool wants_room_ = false;
     std::string trace_;
 };
 

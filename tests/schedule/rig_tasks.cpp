@@ -26,13 +26,17 @@ void Rig::produce(Party& party) {
 
 shm::SendStatus Rig::attempt(Party& party, MessageId id, shm::BlockHandle& block, bool large) {
     shm::SendSide& side = *party.sender;
-    if (!large) return side.try_send(reinterpret_cast<const std::byte*>(&id), sizeof id, 1);
+    const auto ring = [&](shm::SendStatus status) {
+        if (side.take_supervisor_needed()) work_ = true;
+        return status;
+    };
+    if (!large) return ring(side.try_send(reinterpret_cast<const std::byte*>(&id), sizeof id, 1));
     if (!block.valid()) block = side.allocate(large_bytes);
     if (!block.valid()) return shm::SendStatus::full;
     std::byte* data = side.view().pool.data(block);
     std::memcpy(data, &id, sizeof id);
     std::memcpy(data + large_bytes - sizeof id, &id, sizeof id);
-    return side.try_send_block(block, large_bytes, 1);
+    return ring(side.try_send_block(block, large_bytes, 1));
 }
 
 void Rig::send_one(Party& party) {
@@ -102,6 +106,10 @@ bool Rig::receive(Party& party, bool wait) {
     shm::Delivery delivery;
     shm::ReceiveSide& side = *party.receiver;
     auto status = shm::ReceiveStatus::empty;
+    // Before it waits, as a client does.
+    const auto ring = [&] {
+        if (side.take_supervisor_needed()) work_ = true;
+    };
     if (!wait) {
         status = side.try_receive(delivery, true);
     } else if (scenario_.sleeps) {
@@ -112,6 +120,7 @@ bool Rig::receive(Party& party, bool wait) {
             no_deadline, 0,
             [&](bool thorough) {
                 status = side.try_receive(delivery, thorough);
+                ring();
                 return status != shm::ReceiveStatus::empty;
             },
             [&] { return side.many_ready(); });
@@ -119,9 +128,10 @@ bool Rig::receive(Party& party, bool wait) {
     } else {
         const std::uint64_t mark = scheduler_->mark();
         status = side.try_receive(delivery, true);
+        ring();
         if (status == shm::ReceiveStatus::empty) scheduler_->idle_since(mark);
     }
-    if (side.take_supervisor_needed()) work_ = true;
+    ring();
     if (status != shm::ReceiveStatus::received) return false;
     take_in(party, delivery);
     return true;
@@ -267,10 +277,14 @@ void Rig::supervise(bool successor) {
     if (successor) {
         scheduler_->await(supervisor_died_);
         supervise_ = std::make_unique<shm::Supervise>(*segment_);
+        if (scenario_.journal()) begin_journal();
         settle_moves();
         take_back_strangers();
         // The predecessor may have taken the work flag and died before it did the work.
         supervise_->sweep(now_);
+        work_ = true;
+    } else if (scenario_.journal()) {
+        begin_journal();
         work_ = true;
     }
     for (;;) {
@@ -286,6 +300,7 @@ void Rig::supervise(bool successor) {
         work_ = false;
         take_back_the_dead();
         if (supervise_->take_work_flag()) supervise_->sweep(now_);
+        if (scenario_.journal()) work_on_journal();
         if (more != 0) disturb_once();
     }
 }

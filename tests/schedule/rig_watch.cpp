@@ -78,7 +78,13 @@ void Rig::after_step(const Task& task, const Step& step) {
     const auto offset = static_cast<std::uint64_t>(static_cast<const std::byte*>(step.address) -
                                                    segment_->ring_base());
     Party& party = *party_of_task_[task.number];
-    if (offset >= geometry.slots_offset && offset < geometry.segment_bytes) {
+    const std::uint64_t slots_end =
+        scenario_.journal() ? geometry.ingress_offset : geometry.segment_bytes;
+    if (offset >= slots_end && offset < geometry.segment_bytes) {
+        if ((offset & (geometry.shape.slot_size - 1)) == 0) watch_ingress(party, step);
+    } else if (offset == offsetof(shm::SegmentHeader, gate)) {
+        watch_gate(party, step);
+    } else if (offset >= geometry.slots_offset && offset < slots_end) {
         const std::uint64_t within = offset - geometry.slots_offset;
         if ((within & (geometry.shape.slot_size - 1)) == 0) {
             watch_word(party, step, within >> geometry.slot_size_log2);

@@ -3,8 +3,10 @@
 namespace shmq::schedule {
 namespace {
 
+using shm::durable_log;
 using shm::exclusive_consumer;
 using shm::exclusive_producer;
+using shm::journal_present;
 using shm::Overflow;
 
 std::vector<Scenario> plain() {
@@ -246,6 +248,91 @@ std::vector<Scenario> with_blocks() {
     };
 }
 
+// Through the ingress, the log and the gate.
+std::vector<Scenario> with_journal() {
+    constexpr std::uint32_t durable = journal_present | durable_log;
+    return {
+        {.name = "journal_1x1",
+         .flags = journal_present,
+         .overflow = Overflow::spill,
+         .sends = 8,
+         .stops = true},
+        {.name = "journal_2x2_ring_of_2",
+         .capacity = 2,
+         .flags = journal_present,
+         .overflow = Overflow::spill,
+         .producers = 2,
+         .consumers = 2,
+         .sends = 5,
+         .batch = 1,
+         .stops = true},
+        {.name = "journal_exclusive_consumer",
+         .flags = journal_present | exclusive_consumer,
+         .overflow = Overflow::spill,
+         .producers = 2,
+         .sends = 6,
+         .verbs = nacks | acks_through},
+        {.name = "journal_supervisor_dies",
+         .capacity = 2,
+         .flags = journal_present,
+         .overflow = Overflow::spill,
+         .producers = 2,
+         .consumers = 2,
+         .sends = 5,
+         .batch = 1,
+         .kills_supervisor = true,
+         .stops = true},
+        {.name = "journal_deaths",
+         .flags = journal_present,
+         .overflow = Overflow::spill,
+         .producers = 2,
+         .consumers = 3,
+         .sends = 6,
+         .verbs = nacks,
+         .kills_producers = true,
+         .kills_consumers = true,
+         .kills_supervisor = true},
+        {.name = "journal_blocks_deaths",
+         .flags = journal_present,
+         .overflow = Overflow::spill,
+         .producers = 2,
+         .consumers = 3,
+         .sends = 5,
+         .blocks = true,
+         .kills_producers = true,
+         .kills_consumers = true,
+         .kills_supervisor = true},
+        {.name = "durable_2x2",
+         .flags = durable,
+         .overflow = Overflow::spill,
+         .producers = 2,
+         .consumers = 2,
+         .sends = 5,
+         .verbs = nacks,
+         .stops = true},
+        {.name = "durable_supervisor_dies",
+         .capacity = 2,
+         .flags = durable,
+         .overflow = Overflow::spill,
+         .producers = 2,
+         .consumers = 2,
+         .sends = 5,
+         .batch = 1,
+         .kills_supervisor = true,
+         .stops = true},
+        {.name = "durable_blocks_deaths",
+         .flags = durable,
+         .overflow = Overflow::spill,
+         .producers = 2,
+         .consumers = 3,
+         .sends = 5,
+         .blocks = true,
+         .kills_producers = true,
+         .kills_consumers = true,
+         .kills_supervisor = true},
+    };
+}
+
 std::vector<Scenario> asleep() {
     return {
         {.name = "sleep_2x2", .producers = 2, .consumers = 2, .sleeps = true},
@@ -300,7 +387,8 @@ std::vector<Scenario> asleep() {
 const std::vector<Scenario>& scenarios() {
     static const std::vector<Scenario> all = [] {
         std::vector<Scenario> together;
-        for (const auto& part : {plain(), verbs(), deaths(), kept(), with_blocks(), asleep()}) {
+        for (const auto& part :
+             {plain(), verbs(), deaths(), kept(), with_blocks(), with_journal(), asleep()}) {
             together.insert(together.end(), part.begin(), part.end());
         }
         return together;
