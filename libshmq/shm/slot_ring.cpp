@@ -14,7 +14,7 @@ ClaimStatus SlotRing::search_free(Cursor& cursor, std::uint64_t& found) {
         const std::int64_t ahead = lap_difference(word.lap(), lap_of(position));
         if (ahead < 0) {
             if (word.state() == SlotState::ready) return ClaimStatus::full;
-            if (word.state() == SlotState::free || word.state() == SlotState::closed) {
+            if (word.unclaimed()) {
                 // Only a hint that ran ahead of the truth leads here: go to where the ring ends.
                 position += static_cast<std::uint64_t>(ahead) << capacity_log2_;
                 run_start = position;
@@ -63,7 +63,7 @@ bool SlotRing::pass_over(Cursor& cursor, std::uint64_t position) {
         const SlotWord word = word_at(position);
         const std::int64_t ahead = lap_difference(word.lap(), lap);
         if (ahead > 0) return true;
-        if (ahead == 0) return word.state() != SlotState::free;
+        if (ahead == 0) return !word.unclaimed();
         if (word.state() == SlotState::writing) {
             skip(cursor, position, word);
             continue;

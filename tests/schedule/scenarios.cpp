@@ -250,7 +250,6 @@ std::vector<Scenario> with_blocks() {
 
 // Through the ingress, the log and the gate.
 std::vector<Scenario> with_journal() {
-    constexpr std::uint32_t durable = journal_present | durable_log;
     return {
         {.name = "journal_1x1",
          .flags = journal_present,
@@ -302,6 +301,13 @@ std::vector<Scenario> with_journal() {
          .kills_producers = true,
          .kills_consumers = true,
          .kills_supervisor = true},
+    };
+}
+
+// Through the log, always.
+std::vector<Scenario> durable_queues() {
+    constexpr std::uint32_t durable = journal_present | durable_log;
+    return {
         {.name = "durable_2x2",
          .flags = durable,
          .overflow = Overflow::spill,
@@ -387,8 +393,8 @@ std::vector<Scenario> asleep() {
 const std::vector<Scenario>& scenarios() {
     static const std::vector<Scenario> all = [] {
         std::vector<Scenario> together;
-        for (const auto& part :
-             {plain(), verbs(), deaths(), kept(), with_blocks(), with_journal(), asleep()}) {
+        for (const auto& part : {plain(), verbs(), deaths(), kept(), with_blocks(), with_journal(),
+                                 durable_queues(), asleep()}) {
             together.insert(together.end(), part.begin(), part.end());
         }
         return together;
