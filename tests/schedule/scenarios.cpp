@@ -265,12 +265,25 @@ std::vector<Scenario> with_journal() {
          .sends = 5,
          .batch = 1,
          .stops = true},
+        {.name = "journal_nobody_waits_for_the_stopped",
+         .capacity = 2,
+         .flags = journal_present,
+         .overflow = Overflow::spill,
+         .producers = 3,
+         .sends = 4,
+         .batch = 1,
+         .stops_strictly = true},
         {.name = "journal_exclusive_consumer",
          .flags = journal_present | exclusive_consumer,
          .overflow = Overflow::spill,
          .producers = 2,
          .sends = 6,
          .verbs = nacks | acks_through},
+    };
+}
+
+std::vector<Scenario> with_journal_deaths() {
+    return {
         {.name = "journal_supervisor_dies",
          .capacity = 2,
          .flags = journal_present,
@@ -281,6 +294,17 @@ std::vector<Scenario> with_journal() {
          .batch = 1,
          .kills_supervisor = true,
          .stops = true},
+        {.name = "journal_sleep_deaths",
+         .capacity = 2,
+         .flags = journal_present,
+         .overflow = Overflow::spill,
+         .producers = 2,
+         .consumers = 2,
+         .sends = 5,
+         .batch = 1,
+         .sleeps = true,
+         .kills_producers = true,
+         .kills_supervisor = true},
         {.name = "journal_deaths",
          .flags = journal_present,
          .overflow = Overflow::spill,
@@ -394,7 +418,7 @@ const std::vector<Scenario>& scenarios() {
     static const std::vector<Scenario> all = [] {
         std::vector<Scenario> together;
         for (const auto& part : {plain(), verbs(), deaths(), kept(), with_blocks(), with_journal(),
-                                 durable_queues(), asleep()}) {
+                                 with_journal_deaths(), durable_queues(), asleep()}) {
             together.insert(together.end(), part.begin(), part.end());
         }
         return together;
