@@ -33,15 +33,6 @@ std::uint64_t secret() {
     return value;
 }
 
-// The log outlives the clock that messages are stamped with.
-std::uint64_t to_realtime(std::uint64_t monotonic) {
-    return monotonic + static_cast<std::uint64_t>(journal::wall_clock_ahead());
-}
-std::uint64_t to_monotonic(std::uint64_t realtime) {
-    const auto ahead = static_cast<std::uint64_t>(journal::wall_clock_ahead());
-    return realtime > ahead ? realtime - ahead : 1;
-}
-
 journal::Identity memory_of(const shm::Segment& segment) {
     journal::Identity memory{};
     for (std::size_t i = 0; i < 2; ++i) {
@@ -107,7 +98,7 @@ QueueJournal::QueueJournal(shm::Segment& segment, Settings settings, Timers& tim
     if (!restored && side_.refilled() > 1) to_come.remove(1, side_.refilled() - 1);
     side_.skip_to(to_come.empty() ? recovered_.next_lsn : to_come.lowest());
     spilled_ = to_come.count();
-    count_spilled(0, 0);
+    tell_backlog();
     if (!to_come.empty()) last_message_ = to_come.highest();
     if (!restored && durable()) {
         // Of what was put into the front ring, whatever is not there any more is gone.
@@ -129,7 +120,9 @@ QueueJournal::QueueJournal(shm::Segment& segment, Settings settings, Timers& tim
                        limits::journal_file_min_bytes, limits::journal_file_default_bytes);
     }
     options.random = secret;
-    options.realtime_ns = [] { return to_realtime(static_cast<std::uint64_t>(monotonic_now())); };
+    options.realtime_ns = [] {
+        return static_cast<std::uint64_t>(monotonic_now() + journal::wall_clock_ahead());
+    };
     writer_ = std::make_unique<journal::Writer>(*disk_, std::move(options), recovered_,
                                                 [this] { work(); });
     reader_ =
@@ -149,7 +142,6 @@ void QueueJournal::begin() {
     for (const auto& [first, last] : unsettled_.ranges())
         gone.remove(first, last);
     if (durable()) to_settle_ = std::move(gone);
-    logged_count_ = 0;
 }
 
 // ---- Work --------------------------------------------------------------------------------------
@@ -160,6 +152,7 @@ void QueueJournal::work() {
         return;
     }
     working_ = true;
+    wall_clock_ahead_ = journal::wall_clock_ahead();
     look_at_disk();
     if (!begun_ && (writer_->taken_over() || failed())) begin();
     writer_->flush();
@@ -254,15 +247,32 @@ bool QueueJournal::refill_from_log() {
             wants_room_ = true;
             break;
         }
-        if (status == shm::RefillStatus::too_large) side_.skip_to(header.lsn + 1);
-        if (durable()) to_note_.add(header.lsn, header.lsn);
-        count_spilled(-1, record->payload.size());
+        if (status == shm::RefillStatus::too_large) {
+            drop_too_large(header);
+        } else if (durable()) {
+            to_note_.add(header.lsn, header.lsn);
+        }
+        spilled_ -= std::min<std::uint64_t>(spilled_, 1);
+        spilled_bytes_ -= std::min<std::uint64_t>(spilled_bytes_, header.length);
+        tell_backlog();
         reader_->pass();
         moved = true;
     }
     for (journal::Damage damage; reader_->take_damage(damage);)
         log().error("queue {}: damaged journal: {}", settings_.name, sum_up(damage));
     return moved;
+}
+
+// No writer of ours makes such a record: the file was meddled with.
+void QueueJournal::drop_too_large(const journal::RecordHeader& header) {
+    log().error(
+        "queue {}: record {} of its journal, of {} bytes, exceeds max_message; it was dropped",
+        settings_.name, header.lsn, header.length);
+    side_.count_damaged();
+    side_.skip_to(header.lsn + 1);
+    if (!durable()) return;
+    unsettled_.remove(header.lsn, header.lsn);
+    to_settle_.add(header.lsn, header.lsn);
 }
 
 bool QueueJournal::take_arrivals() {
@@ -313,19 +323,23 @@ bool QueueJournal::append(const shm::Arrival& arrival) {
     appended_.push_back({arrival.position, lsn});
     if (durable()) unsettled_.add(lsn, lsn);
     last_message_ = lsn;
-    count_spilled(1, arrival.payload.size());
+    ++spilled_;
+    spilled_bytes_ += arrival.payload.size();
+    tell_backlog();
     return true;
 }
 
-void QueueJournal::count_spilled(int messages, std::uint64_t bytes) {
-    if (messages > 0) {
-        ++spilled_;
-        spilled_bytes_ += bytes;
-    } else if (messages < 0) {
-        spilled_ -= std::min<std::uint64_t>(spilled_, 1);
-        spilled_bytes_ -= std::min<std::uint64_t>(spilled_bytes_, bytes);
-    }
+void QueueJournal::tell_backlog() {
     segment_.header().journal.backlog.store(spilled_, std::memory_order_release);
+}
+
+std::uint64_t QueueJournal::to_realtime(std::uint64_t monotonic) const {
+    return monotonic + static_cast<std::uint64_t>(wall_clock_ahead_);
+}
+
+std::uint64_t QueueJournal::to_monotonic(std::uint64_t realtime) const {
+    const auto ahead = static_cast<std::uint64_t>(wall_clock_ahead_);
+    return realtime > ahead ? realtime - ahead : 1;
 }
 
 // ---- What is gone ------------------------------------------------------------------------------
@@ -372,8 +386,9 @@ void QueueJournal::trim() {
 }
 
 std::uint64_t QueueJournal::purge() {
-    std::uint64_t dropped = spilled_;
+    std::uint64_t dropped = 0;
     if (begun_) {
+        dropped = spilled_;
         if (durable()) {
             journal::RangeSet gone = unsettled_;
             if (side_.refilled() > 1) gone.remove(1, side_.refilled() - 1);
@@ -385,7 +400,7 @@ std::uint64_t QueueJournal::purge() {
         reader_->skip_to(last_message_ + 1);
         side_.skip_to(last_message_ + 1);
         spilled_ = spilled_bytes_ = 0;
-        count_spilled(0, 0);
+        tell_backlog();
     }
     // What is not in the log yet is dropped where it stands, in its turn.
     shm::Arrival arrival;
@@ -399,6 +414,7 @@ std::uint64_t QueueJournal::purge() {
         }
         ++dropped;
     }
+    side_.count_purged(dropped);
     work();
     return dropped;
 }

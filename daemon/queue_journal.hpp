@@ -89,7 +89,12 @@ class QueueJournal {
     bool take_arrivals();
     bool place(const shm::Arrival& arrival);
     bool append(const shm::Arrival& arrival);
-    void count_spilled(int messages, std::uint64_t bytes);
+    void drop_too_large(const journal::RecordHeader& header);
+    // So that consumers know that an empty ring is not an empty queue.
+    void tell_backlog();
+    // The log outlives the clock that messages are stamped with.
+    std::uint64_t to_realtime(std::uint64_t monotonic) const;
+    std::uint64_t to_monotonic(std::uint64_t realtime) const;
     void settle_gone();
     template <typename Append>
     void write_ranges(journal::RangeSet& ranges, Append append);
@@ -114,6 +119,7 @@ class QueueJournal {
     std::unique_ptr<journal::Writer> writer_;
     std::unique_ptr<journal::Reader> reader_;
     Timer timer_;
+    Nanoseconds wall_clock_ahead_ = 0;  // as of this go: not asked for each message
 
     bool begun_ = false;                   // the log is ours
     bool working_ = false;                 // work() is under way

@@ -55,8 +55,9 @@ void QueueJournal::give_up_log() {
                        writer_->error().text, promise));
     while (!appended_.empty() && appended_.back().lsn > writer_->logged()) {
         appended_.pop_back();
-        count_spilled(-1, 0);
+        spilled_ -= std::min<std::uint64_t>(spilled_, 1);
     }
+    tell_backlog();
     last_message_ = std::min(last_message_, writer_->logged());
     in_hand_.reset();
     side_.take_again(appended_.empty() ? side_.oldest() : appended_.back().position + 1);

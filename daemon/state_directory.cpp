@@ -1,6 +1,5 @@
 #include "daemon/state_directory.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
@@ -15,6 +14,7 @@
 
 #include "base/check.hpp"
 #include "daemon/control/listener.hpp"
+#include "daemon/journal/directory.hpp"
 
 namespace shmq::daemon {
 namespace {
@@ -79,23 +79,6 @@ bool write_whole(int fd, std::string_view text) {
         text.remove_prefix(static_cast<std::size_t>(count));
     }
     return true;
-}
-
-// Names in a directory but for `.` and `..`; errno.
-int list(int directory, std::vector<std::string>& names) {
-    Fd again(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!again) return errno;
-    DIR* stream = ::fdopendir(again.get());
-    if (stream == nullptr) return errno;
-    static_cast<void>(again.release());  // the stream's now
-    errno = 0;
-    while (const dirent* entry = ::readdir(stream)) {
-        const std::string_view name = entry->d_name;
-        if (name != "." && name != "..") names.emplace_back(name);
-    }
-    const int error = errno;
-    ::closedir(stream);
-    return error;
 }
 
 Fd open_directory(int at, const char* name) {
@@ -236,7 +219,8 @@ StateDirectory::Outcome<void> StateDirectory::remove_queue(const std::string& id
         return refuse(doing, errno);
     }
     std::vector<std::string> names;
-    if (const int error = list(queue.get(), names); error != 0) return refuse(doing, error);
+    if (const int error = journal::list_names(queue.get(), names); error != 0)
+        return refuse(doing, error);
     for (const std::string& name : names) {
         if (::unlinkat(queue.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
             return refuse(doing, errno);
@@ -290,7 +274,7 @@ StateDirectory::Outcome<std::vector<std::string>> StateDirectory::queues() const
     std::vector<std::string> names;
     const Fd queues = open_directory(directory_.get(), queues_name);
     if (!queues && errno == ENOENT) return names;
-    const int error = queues ? list(queues.get(), names) : errno;
+    const int error = queues ? journal::list_names(queues.get(), names) : errno;
     if (error != 0) return refuse("its queues cannot be listed", error);
     std::erase_if(names, [](const std::string& name) { return !is_identity(name); });
     std::sort(names.begin(), names.end());

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -78,18 +79,25 @@ std::expected<std::unique_ptr<Directory>, std::string> Directory::open(const std
     return open(path, use, std::move(engine));
 }
 
-int Directory::list(std::vector<std::string>& names) {
-    Fd again(::openat(directory_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+int list_names(int directory, std::vector<std::string>& names) {
+    Fd again(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!again) return errno;
     DIR* stream = ::fdopendir(again.get());
     if (stream == nullptr) return errno;
     static_cast<void>(again.release());  // the stream's now
     errno = 0;
     while (const dirent* entry = ::readdir(stream)) {
-        if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+        const std::string_view name = entry->d_name;
+        if (name != "." && name != "..") names.emplace_back(name);
     }
     const int error = errno;
     ::closedir(stream);
+    return error;
+}
+
+int Directory::list(std::vector<std::string>& names) {
+    const int error = list_names(directory_.get(), names);
+    std::erase_if(names, [](const std::string& name) { return name.starts_with('.'); });
     return error;
 }
 

@@ -6,12 +6,16 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/fd.hpp"
 #include "daemon/journal/disk.hpp"
 #include "daemon/journal/engine.hpp"
 
 namespace shmq::journal {
+
+// Names in an open directory but for `.` and `..`; errno.
+int list_names(int directory, std::vector<std::string>& names);
 
 class Directory final : public Disk {
   public:

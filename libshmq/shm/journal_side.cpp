@@ -55,12 +55,6 @@ bool JournalSide::arrived() const {
            view_.ingress.ready_beyond(take_cursor_.next);
 }
 
-void JournalSide::count_damaged() {
-    Totals& totals = view_.header->totals;
-    const std::uint64_t count = totals.dropped_damaged.load(memory_order_relaxed);
-    totals.dropped_damaged.store(count + 1, memory_order_relaxed);
-}
-
 void JournalSide::free_through(std::uint64_t position) {
     bool freed = false;
     if (after(position, free_next_ + view_.ingress.capacity())) {

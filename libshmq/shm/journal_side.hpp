@@ -52,7 +52,8 @@ class JournalSide {
     bool arrived() const;
     // What was taken from that position on will be taken again.
     void take_again(std::uint64_t position) { take_cursor_.next = position; }
-    void count_damaged();
+    void count_damaged() { add(view_.header->totals.dropped_damaged, 1); }
+    void count_purged(std::uint64_t messages) { add(view_.header->totals.purged, messages); }
     // The first position that may still hold something.
     std::uint64_t oldest() const { return free_next_; }
     // How many stand there, taken ones included: walks the ring.
@@ -103,6 +104,9 @@ class JournalSide {
     void refresh(const QueueView& view) { view_ = view; }
 
   private:
+    static void add(Atomic<std::uint64_t>& total, std::uint64_t by) {
+        total.store(total.load(memory_order_relaxed) + by, memory_order_relaxed);
+    }
     bool fill(const Refill& message, std::uint64_t position, BlockHandle block);
     void undo_claim(std::uint64_t position);
     void note(const Refill& message, std::uint64_t position);

@@ -120,7 +120,7 @@ class SpillTest(CliTest):
         self.create("--capacity", 64, "--overflow", "spill")
         self.shmq("send", self.queue, input=lines(10_000))
         self.assertIn(b"10,000", self.shmq("purge", self.queue).stdout)
-        self.assert_counts(ready=0, spilled=0)
+        self.assert_counts(ready=0, spilled=0, purged=10_000)
         self.wait_for_quiet()
         self.shmq("send", self.queue, input=lines(10_000))
         self.assertEqual(self.recv() == lines(10_000), True)
