@@ -51,6 +51,7 @@ shm::Delivery ConsumerCore::delivery_of(const Message& message) noexcept {
 
 Error ConsumerCore::why_not(shm::ReceiveStatus status) const noexcept {
     if (status == shm::ReceiveStatus::limit) return Condition::in_flight_limit;
+    if (status == shm::ReceiveStatus::paused) return paused_error(Condition::paused);
     return closed_error();
 }
 
@@ -59,21 +60,27 @@ Result<void> ConsumerCore::wait_for(shm::Delivery& delivery, Nanoseconds deadlin
     auto status = side_.try_receive(delivery);
     ring_if_needed();
     if (status == shm::ReceiveStatus::received) return {};
-    if (status == shm::ReceiveStatus::empty) {
+    const auto wait_on = [&] {
+        return status == shm::ReceiveStatus::empty || status == shm::ReceiveStatus::paused;
+    };
+    if (wait_on()) {
         const std::uint64_t delivered = side_.record().delivered.load(shm::memory_order_relaxed);
         const Waited waited = waiting_.until(
             deadline, delivered,
             [&](bool thorough) {
                 status = side_.try_receive(delivery, thorough);
                 ring_if_needed();
-                return status != shm::ReceiveStatus::empty;
+                return !wait_on();
             },
             [&] { return side_.many_ready(); });
         if (waiting_.slept()) {
             shm::bump(side_.record().sleeps);
             side_.pass_wake_on();
         }
-        if (waited == Waited::timed_out) return Condition::timed_out;
+        if (waited == Waited::timed_out) {
+            if (status == shm::ReceiveStatus::paused) return paused_error(Condition::timed_out);
+            return Condition::timed_out;
+        }
         if (waited == Waited::interrupted) return Condition::interrupted;
     }
     if (status == shm::ReceiveStatus::received) return {};
@@ -138,6 +145,7 @@ std::size_t ConsumerCore::ack(std::span<Message> messages) noexcept {
         }
         if (!unusable() && side_.ack(delivery_of(message), false) == shm::HoldStatus::done) {
             ++acked;
+            if (Samples::wants(message.sequence_)) this->acked(message.sequence_);
         }
         let_go(message);
     }
@@ -164,6 +172,8 @@ Result<void> ConsumerCore::ack(Message& message) noexcept {
     const shm::Delivery delivery = delivery_of(message);
     const auto status = side_.ack(delivery);
     ring_if_needed();
+    if (Samples::wants(message.sequence_) && status == shm::HoldStatus::done)
+        acked(message.sequence_);
     let_go(message);
     if (status == shm::HoldStatus::stale) return Condition::stale;
     return {};

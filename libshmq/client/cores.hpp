@@ -19,6 +19,7 @@
 
 #include "client/confirm_watch.hpp"
 #include "client/fork_guard.hpp"
+#include "client/samples.hpp"
 #include "client/session.hpp"
 #include "client/stream_clock.hpp"
 #include "client/waiting.hpp"
@@ -51,6 +52,8 @@ class HandleCore {
     }
     // Why a queue answers nobody any more.
     Error closed_error() const noexcept;
+    // `condition`: paused, or timed_out where the deadline came while it was.
+    Error paused_error(Condition condition) const noexcept;
     void detach() noexcept;
     shm::QueueView view() const noexcept;
     // A time that the daemon will compare with its own clock.
@@ -133,6 +136,7 @@ class ProducerCore final : public HandleCore {
     void ring_if_needed() noexcept;
     Error too_big(std::size_t size) const noexcept;
     Error no_room_error() const noexcept;
+    Result<void> not_sent(shm::SendStatus status, Waited waited) const noexcept;
     Error confirms_ended_error() const noexcept;
     Error no_journal_error() const noexcept;
 
@@ -143,7 +147,6 @@ class ProducerCore final : public HandleCore {
     std::uint64_t inline_most_;  // bytes of the largest message that travels in a slot
     Waiting confirm_waiting_;
     std::unique_ptr<ConfirmWatch> confirm_watch_;  // once somebody has asked for its descriptor
-    bool rejects_;
     bool exact_timestamps_;
 };
 
@@ -176,6 +179,8 @@ class ConsumerCore final : public HandleCore {
         }
         if (!side_.ack_at_once({message.sequence_, {message.word_}})) [[unlikely]]
             return false;
+        if (Samples::wants(message.sequence_)) [[unlikely]]
+            acked(message.sequence_);
         message.core_ = nullptr;
         release();  // not the last
         return true;
@@ -192,6 +197,15 @@ class ConsumerCore final : public HandleCore {
     Result<void> extend(Message& message, Nanoseconds lease) noexcept;
     bool still_held(const Message& message) const noexcept;
     void drop(Message& message) noexcept;
+
+    // Of those that are sampled.
+    [[gnu::noinline]] void received(const shm::Delivery& delivery) noexcept {
+        samples_.received(segment_->header(), delivery.lease.sequence, delivery.timestamp,
+                          queue_now());
+    }
+    [[gnu::noinline]] void acked(std::uint64_t sequence) noexcept {
+        samples_.acked(segment_->header(), sequence, queue_now());
+    }
 
     bool more_to_come() const noexcept { return !fork_.forked() && side_.more_to_come(); }
     std::size_t in_flight() const noexcept { return side_.in_flight(); }
@@ -215,6 +229,7 @@ class ConsumerCore final : public HandleCore {
 
     shm::ReceiveSide side_;
     Waiting waiting_;
+    Samples samples_;
     bool walks_cheaply_;  // the returned map is small enough to walk before every sleep
 };
 
@@ -230,6 +245,8 @@ inline Message::Message(ConsumerCore* core, const shm::Delivery& delivery) noexc
       block_(delivery.block.block),
       generation_(delivery.block.generation) {
     core->hold();
+    if (Samples::wants(sequence_)) [[unlikely]]
+        core->received(delivery);
 }
 
 // Deadlines of the public API are on the steady clock, which is ours.

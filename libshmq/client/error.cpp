@@ -26,6 +26,8 @@ constexpr Row rows[] = {
     {Condition::queue_removed, "queue_removed", "queue removed: a manager removed it; detach"},
     {Condition::too_big, "too_big",
      "the message is larger than the queue's max_message; create the queue with a larger one"},
+    {Condition::paused, "paused",
+     "this side of the queue is paused; wait with a blocking call, or `shmq resume` it"},
     {Condition::interrupted, "interrupted", "stop_waiting() was called on this handle"},
     {Condition::queue_not_found, "queue_not_found",
      "there is no such queue; create it, or look with `shmq ls` for its right name"},

@@ -35,6 +35,14 @@ Error HandleCore::closed_error() const noexcept {
     }
 }
 
+Error HandleCore::paused_error(Condition condition) const noexcept {
+    try {
+        return {condition, "queue " + name_ + " is paused; `shmq resume` lets it go on"};
+    } catch (...) {
+        return condition;
+    }
+}
+
 // An answer that fails changes nothing: the daemon takes the number back when the session ends.
 void HandleCore::detach() noexcept {
     static_cast<void>(session_->detach(name_, number_));

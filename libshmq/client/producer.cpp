@@ -36,8 +36,6 @@ ProducerCore::ProducerCore(std::shared_ptr<Session> session, std::string_view na
       inline_bytes_(segment_->geometry().inline_bytes),
       inline_most_(std::min<std::uint64_t>(inline_bytes_, max_message())),
       confirm_waiting_(segment_->header().journal.confirms, false, false, confirm_look_again_ns),
-      rejects_(segment_->geometry().shape.overflow ==
-               static_cast<std::uint32_t>(shm::Overflow::reject)),
       exact_timestamps_(segment_->geometry().has(shm::exact_timestamps)) {}
 
 void ProducerCore::close() noexcept {
@@ -51,15 +49,19 @@ Result<void> ProducerCore::until_sent(Nanoseconds deadline, Attempt attempt) noe
     shm::SendStatus status = attempt();
     ring_if_needed();
     if (status == shm::SendStatus::sent) return {};
-    if (status == shm::SendStatus::full && (rejects_ || deadline == 0)) return Condition::full;
-    if (status == shm::SendStatus::full) {
+    Waited waited = Waited::done;
+    const auto wait_on = [&] {
+        return status == shm::SendStatus::paused ||
+               (status == shm::SendStatus::full && !side_.rejects());
+    };
+    if (deadline != 0 && wait_on()) {
         const std::uint64_t sent = side_.record().sent.load(shm::memory_order_relaxed);
-        const Waited waited = waiting_.until(
+        waited = waiting_.until(
             deadline, sent,
             [&](bool) {
                 status = attempt();
                 ring_if_needed();
-                return status != shm::SendStatus::full;
+                return !wait_on();
             },
             [&] { return side_.room_for_many(); });
         if (waiting_.slept()) {
@@ -67,12 +69,25 @@ Result<void> ProducerCore::until_sent(Nanoseconds deadline, Attempt attempt) noe
             // One wake-up may have stood for two free slots.
             side_.wake_space();
         }
-        if (waited == Waited::timed_out) return Condition::timed_out;
-        if (waited == Waited::interrupted) return Condition::interrupted;
     }
-    if (status == shm::SendStatus::closed) return closed_error();
-    if (status == shm::SendStatus::refused) return no_room_error();
-    return {};
+    return not_sent(status, waited);
+}
+
+Result<void> ProducerCore::not_sent(shm::SendStatus status, Waited waited) const noexcept {
+    const bool timed_out = waited == Waited::timed_out;
+    if (waited == Waited::interrupted) return Condition::interrupted;
+    switch (status) {
+        case shm::SendStatus::paused:
+            return paused_error(timed_out ? Condition::timed_out : Condition::paused);
+        case shm::SendStatus::full:
+            return timed_out ? Condition::timed_out : Condition::full;
+        case shm::SendStatus::closed:
+            return closed_error();
+        case shm::SendStatus::refused:
+            return no_room_error();
+        default:
+            return {};
+    }
 }
 
 void ProducerCore::ring_if_needed() noexcept {
@@ -112,7 +127,7 @@ Result<shm::BlockHandle> ProducerCore::allocate(std::size_t size, Nanoseconds de
     if (size > max_message()) return too_big(size);
     shm::BlockHandle block;
     auto found = until_sent(deadline, [&] {
-        if (side_.closed()) return shm::SendStatus::closed;
+        if (side_.closed()) return side_.why_closed();
         block = side_.allocate(size);
         return block.valid() ? shm::SendStatus::sent : shm::SendStatus::full;
     });
@@ -158,17 +173,17 @@ Result<void> ProducerCore::await_confirm(std::uint64_t receipt, Durability level
     const shm::SegmentHeader& header = segment_->header();
     bool confirmed = false;
     bool failed = false;
+    const auto is_over = [&] { return side_.closed() && !shm::is_paused(header.items); };
     const Waited waited = confirm_waiting_.until(
         deadline, 0,
         [&](bool) {
             confirmed = is_confirmed(receipt, level);
-            failed =
-                side_.closed() || header.journal.confirms_end.load(shm::memory_order_acquire) != 0;
+            failed = is_over() || header.journal.confirms_end.load(shm::memory_order_acquire) != 0;
             return confirmed || failed;
         },
         [] { return true; });
     if (confirmed) return {};
-    if (failed && side_.closed()) return closed_error();
+    if (failed && is_over()) return closed_error();
     if (failed) return confirms_ended_error();
     return waited == Waited::interrupted ? Condition::interrupted : Condition::timed_out;
 }
@@ -222,7 +237,9 @@ Result<std::size_t> ProducerCore::send_batch(std::span<const std::span<const std
             continue;
         }
         auto result = send_one(payload, 0, now, false);
-        if (!result && result.condition() == Condition::full && !rejects_ && deadline != 0) {
+        if (!result && deadline != 0 &&
+            (result.condition() == Condition::paused ||
+             (result.condition() == Condition::full && !side_.rejects()))) {
             announce();  // before we sleep: who makes room may be asleep, too
             result = send_one(payload, deadline, timestamp(), false);
         }

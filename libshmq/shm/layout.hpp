@@ -21,7 +21,7 @@
 namespace shmq::shm {
 
 constexpr std::uint64_t segment_magic = 0x31474553514d4853;  // "SHMQSEG1", little-endian
-constexpr std::uint32_t segment_version = 3;
+constexpr std::uint32_t segment_version = 4;
 
 // ---- Slots -------------------------------------------------------------------------------------
 //
@@ -149,7 +149,7 @@ static_assert(sizeof(SizeClass) == 24);
 struct alignas(64) WaitPoint {
     Atomic<std::uint64_t> waiters;  // 0: { epoch:32 | count:32 }
     Atomic<std::uint32_t> signal;   // 8: the futex word; moves at each wake-up
-    Atomic<std::uint32_t> closed;   // 12: QueueStatus, copied here to share the line with waiters
+    Atomic<std::uint32_t> closed;   // 12: QueueStatus: for those who wake these sleepers
     Atomic<std::uint32_t> fenced;   // 16: 1: a sleeper cannot use membarrier, so publishers fence
     std::uint8_t reserved[44];      // 20
 };
@@ -163,6 +163,7 @@ enum class QueueStatus : std::uint32_t {
     open = 0,
     removed = 1,      // by a manager; its users are told
     quarantined = 2,  // damaged; nothing goes in or out until a manager decides
+    paused = 3,       // one side of it, by a manager, who also resumes it
 };
 
 // ---- Participants ------------------------------------------------------------------------------
@@ -294,10 +295,15 @@ enum QueueFlag : std::uint32_t {
     journal_present = 1u << 4,   // it spills, or is durable: there is an ingress ring
     when_full_reject = 1u << 5,  // where the journal finds no room: refuse instead of block
     durable_log = 1u << 6,       // every message goes through the journal
+    // Of live_flags alone, as is pool_present; so is when_full_reject for who asks it.
+    overflow_reject = 1u << 7,  // full: refuse instead of block
+    retry_delayed = 1u << 8,    // what is given back waits
 };
 
 // What defines a queue's shape; constant once the segment is ready. Everything else about the
 // layout follows from these numbers (geometry.hpp), so attach recomputes instead of trusting.
+// What a manager has changed since (the lease, what a full queue does) is in the daemon's books,
+// and in live_flags as far as clients act on it.
 struct Shape {
     std::uint64_t capacity;      // 0: slots, a power of two
     std::uint64_t max_message;   // 8: bytes
@@ -306,7 +312,7 @@ struct Shape {
     std::uint32_t slot_size;     // 32: bytes
     std::uint32_t participants;  // 36: records in the table, number 0 included
     std::uint32_t overflow;      // 40: Overflow
-    std::uint32_t flags;         // 44: QueueFlag, but for pool_present
+    std::uint32_t flags;         // 44: QueueFlag, but for those of live_flags
 };
 static_assert(offsetof(Shape, capacity) == 0);
 static_assert(offsetof(Shape, max_message) == 8);
@@ -322,7 +328,7 @@ enum PolicyFlag : std::uint32_t {
     pause_stopped = 1u << 0,  // no lease runs out while its holder's process is stopped
 };
 
-// What becomes of messages that fail; constant once the segment is ready.
+// What becomes of messages that fail, as the queue was made; changes are as those of Shape.
 struct Policy {
     std::uint64_t retry_first_ns;  // 0: before the second delivery; 0: at once
     std::uint64_t retry_max_ns;    // 8: doubled each time up to this
@@ -382,6 +388,18 @@ static_assert(offsetof(JournalArea, logged) == 192);
 static_assert(offsetof(JournalArea, confirms) == 256);
 static_assert(sizeof(JournalArea) == 320);
 
+// ---- Times -------------------------------------------------------------------------------------
+// How long things took: sum, and how many were below 2^10 ns, 2^11 ns, ... 2^39 ns, and above.
+// Added to by consumers, for every 64th message only, so that sharing the line does not show.
+struct alignas(64) Histogram {
+    static constexpr std::size_t bucket_count = 31;
+    Atomic<std::uint64_t> sum_ns;                 // 0
+    Atomic<std::uint64_t> buckets[bucket_count];  // 8
+};
+static_assert(offsetof(Histogram, buckets) == 8);
+static_assert(sizeof(Histogram) == 256);
+constexpr std::uint64_t sample_mask = 63;  // of sequences: those with these bits 0
+
 // Of each slot of a durable queue's front ring: where its message stands in the log; 0: nowhere.
 using SlotLsn = Atomic<std::uint64_t>;
 
@@ -404,7 +422,7 @@ struct alignas(4096) SegmentHeader {
     // Seldom written, often read.
     alignas(
         64) Atomic<std::uint32_t> in_flight_cap;  // 448: fair share of a consumer, by the daemon
-    Atomic<std::uint32_t> live_flags;             // 452: QueueFlag pool_present
+    Atomic<std::uint32_t> live_flags;             // 452: QueueFlag: what may change, by the daemon
     Atomic<std::uint64_t> purge_position;         // 456: an exclusive consumer frees up to here
     Atomic<std::uint64_t> purge_requests;         // 464: moves with every purge
     Atomic<std::uint64_t> gate;                   // 472: which way messages go (gate.hpp)
@@ -419,6 +437,8 @@ struct alignas(4096) SegmentHeader {
     std::uint8_t reserved_policy[40];   // 1112
     MoveMark incoming;                  // 1152: a move to here
     JournalArea journal;                // 1216
+    Histogram time_in_queue;            // 1536: from send to receive
+    Histogram time_in_hand;             // 1792: from receive to ack
 };
 static_assert(offsetof(SegmentHeader, magic) == 0);
 static_assert(offsetof(SegmentHeader, version) == 8);
@@ -444,6 +464,8 @@ static_assert(offsetof(SegmentHeader, totals) == 576);
 static_assert(offsetof(SegmentHeader, policy) == 832);
 static_assert(offsetof(SegmentHeader, incoming) == 1152);
 static_assert(offsetof(SegmentHeader, journal) == 1216);
+static_assert(offsetof(SegmentHeader, time_in_queue) == 1536);
+static_assert(offsetof(SegmentHeader, time_in_hand) == 1792);
 static_assert(sizeof(SegmentHeader) == 4096);
 
 constexpr std::uint64_t mix_fingerprint(std::uint64_t sum, std::uint64_t value) {
@@ -458,7 +480,7 @@ constexpr std::uint64_t segment_fingerprint = [] {
           sizeof(WaitPoint), sizeof(ParticipantRecord), sizeof(Totals), sizeof(Shape),
           sizeof(SegmentHeader), sizeof(ReturnedCell), sizeof(SlotAttempts), sizeof(SlotNote),
           sizeof(SlotFirstFailure), sizeof(DeadLetterRecord), sizeof(Policy), sizeof(MoveMark),
-          sizeof(JournalArea), sizeof(SlotLsn)}) {
+          sizeof(JournalArea), sizeof(SlotLsn), sizeof(Histogram)}) {
         sum = mix_fingerprint(sum, value);
     }
     return mix_fingerprint(sum, segment_version);

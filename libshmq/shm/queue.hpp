@@ -63,7 +63,8 @@ struct QueueView {
 };
 
 // refused: the journal finds no room, and the queue's users are not to wait for it.
-enum class SendStatus { sent, full, refused, closed, too_big };
+// paused: for now nobody may send; wait as for room.
+enum class SendStatus { sent, full, refused, closed, too_big, paused };
 
 // A producer's side. One thread at a time.
 class SendSide {
@@ -110,7 +111,15 @@ class SendSide {
 
     QueueView& view() { return view_; }
     ParticipantRecord& record() { return *record_; }
+    // Also while sending is paused: why_closed() tells.
     bool closed() const { return view_.header->items.closed.load(memory_order_relaxed) != 0; }
+    SendStatus why_closed() const {
+        return is_paused(view_.header->items) ? SendStatus::paused : SendStatus::closed;
+    }
+    // Whether the queue would rather refuse a message than have its sender wait, journal apart.
+    bool rejects() const {
+        return (view_.header->live_flags.load(memory_order_relaxed) & overflow_reject) != 0;
+    }
 
   private:
     // Where a message lies.
@@ -162,7 +171,8 @@ struct Delivery {
     bool unmarked() const { return lease.unmarked(); }
 };
 
-enum class ReceiveStatus { received, empty, closed, limit };
+// paused: for now nobody may receive; wait as for a message.
+enum class ReceiveStatus { received, empty, closed, limit, paused };
 
 // A consumer's side. One thread at a time.
 class ReceiveSide {
@@ -235,6 +245,7 @@ class ReceiveSide {
         supervisor_needed_ = false;
         return needed;
     }
+    // Also while receiving is paused.
     bool closed() const { return view_.header->space.closed.load(memory_order_relaxed) != 0; }
 
     QueueView& view() { return view_; }
@@ -271,7 +282,6 @@ class ReceiveSide {
     std::uint32_t inline_bytes_;
     bool exclusive_;
     bool fence_;
-    bool retries_later_;
     bool has_journal_;
     bool supervisor_needed_ = false;
     Cursor cursor_;

@@ -20,7 +20,6 @@ ReceiveSide::ReceiveSide(const QueueView& view, std::uint16_t number, std::uint3
       inline_bytes_(view.geometry->inline_bytes),
       exclusive_(view.geometry->has(exclusive_consumer)),
       fence_(fence),
-      retries_later_(view.header->policy.retry_first_ns != 0),
       has_journal_(view.has_journal()),
       seen_returns_(view.map.returns() - 1),  // look once at the start
       seen_purges_(view.header->purge_requests.load(memory_order_acquire)) {
@@ -40,7 +39,7 @@ ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
 
 ReceiveStatus ReceiveSide::look_and_take(Delivery& delivery, bool thorough) {
     if (closed()) [[unlikely]]
-        return ReceiveStatus::closed;
+        return is_paused(view_.header->space) ? ReceiveStatus::paused : ReceiveStatus::closed;
     if (in_flight_ >= in_flight_limit()) [[unlikely]]
         return ReceiveStatus::limit;
     if (exclusive_ && view_.header->purge_requests.load(memory_order_relaxed) != seen_purges_)
@@ -152,7 +151,8 @@ HoldStatus ReceiveSide::ack(const Lease& lease, BlockHandle block, bool wake_now
 
 HoldStatus ReceiveSide::nack(Delivery& delivery, std::uint64_t due) {
     if (due != 0) return leave_to_supervisor(delivery, NoteKind::postponed, grain_at(due));
-    if (retries_later_) return leave_to_supervisor(delivery, NoteKind::nacked, 0);
+    const bool later = (view_.header->live_flags.load(memory_order_relaxed) & retry_delayed) != 0;
+    if (later) return leave_to_supervisor(delivery, NoteKind::nacked, 0);
     return give_back(delivery);
 }
 

@@ -172,7 +172,8 @@ std::unique_ptr<Segment> Segment::create(const Shape& shape, const std::uint8_t 
         header.gate.store(GateWord::make(1, GateState::journal).raw, memory_order_relaxed);
     }
     header.journal.refilled.store(1, memory_order_relaxed);  // the first LSN
-    segment->policy_ = policy;
+    segment->change(shape.lease_ns, static_cast<Overflow>(shape.overflow),
+                    (shape.flags & when_full_reject) != 0, policy);
     std::memcpy(segment->identity_, identity, sizeof identity);
     header.in_flight_cap.store(1, memory_order_relaxed);
     header.ready.store(1, memory_order_release);  // [9] last: before it, it is not a segment
@@ -208,6 +209,22 @@ std::unique_ptr<Segment> Segment::attach(Fd ring, Fd pool, Access access, Attach
     }
     if (pool && !segment->attach_pool(std::move(pool), failure)) return nullptr;
     return segment;
+}
+
+void Segment::change(std::uint64_t lease_ns, Overflow overflow, bool refuses,
+                     const Policy& policy) {
+    SHMQ_CHECK(access_ == Access::supervisor);
+    geometry_.shape.lease_ns = lease_ns;
+    geometry_.shape.overflow = static_cast<std::uint32_t>(overflow);
+    geometry_.shape.flags &= ~std::uint32_t{when_full_reject};
+    if (refuses) geometry_.shape.flags |= when_full_reject;
+    policy_ = policy;
+    std::uint32_t live = geometry_.shape.flags & when_full_reject;
+    if (pool_base_ != nullptr) live |= pool_present;
+    if (overflow == Overflow::reject) live |= overflow_reject;
+    if (policy.retry_first_ns != 0) live |= retry_delayed;
+    // Ours alone to write.
+    header().live_flags.store(live, memory_order_release);
 }
 
 bool Segment::create_pool(AttachFailure& failure) {

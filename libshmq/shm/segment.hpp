@@ -58,6 +58,10 @@ class Segment {
 
     const Geometry& geometry() const { return geometry_; }
     const Policy& policy() const { return policy_; }
+    // Supervisor: from now on these hold instead of what the queue was made with.
+    // REQUIRES: check_shape and check_policy have nothing against them; overflow block or reject
+    // only where it was one of them.
+    void change(std::uint64_t lease_ns, Overflow overflow, bool refuses, const Policy& policy);
     // 16 bytes, as they were when this was mapped.
     const std::uint8_t* identity() const { return identity_; }
     SegmentHeader& header() const { return *reinterpret_cast<SegmentHeader*>(ring_base_); }

@@ -51,7 +51,7 @@ BlockHandle SendSide::allocate(std::uint64_t bytes) {
 }
 
 bool SendSide::refuses() const {
-    return view_.geometry->has(when_full_reject) &&
+    return (view_.header->live_flags.load(memory_order_relaxed) & when_full_reject) != 0 &&
            view_.header->journal.no_room.load(memory_order_relaxed) != 0;
 }
 
@@ -88,7 +88,7 @@ template <typename Fill>
 SendStatus SendSide::place(std::size_t length, std::uint64_t timestamp, bool wake_now,
                            bool by_journal, Fill fill, Place& there) {
     if (closed()) [[unlikely]]
-        return SendStatus::closed;
+        return why_closed();
     for (;;) {
         const GateWord gate = look_at_gate(*view_.header);
         if (gate.state() == GateState::direct) {

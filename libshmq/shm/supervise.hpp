@@ -130,6 +130,8 @@ class Supervise {
     std::uint64_t purge();
     // Ends the queue for all users: they get `status` from every call, sleepers included.
     void close(QueueStatus status);
+    // Which sides may go on; the others wait until they may. Nothing after close().
+    void pause(bool producers, bool consumers);
     // By hand, one message each; what is wrong, or nothing: done.
     std::string ack_by_hand(std::uint64_t sequence);
     std::string nack_by_hand(std::uint64_t sequence, Nanoseconds due, Nanoseconds now);
@@ -240,6 +242,7 @@ class Supervise {
     bool purge_left_to_holder_ = false;       // who dies before doing it leaves it to us
     bool swept_ = false;                      // before that a predecessor's claims may be here
     bool damaged_ = false;                    // something seen that no sound peer leaves
+    bool closed_ = false;
 };
 
 }  // namespace shmq::shm

@@ -242,6 +242,21 @@ void Supervise::close(QueueStatus status) {
     restart_waiters(view_.header->items);
     restart_waiters(view_.header->space);
     restart_waiters(view_.header->journal.confirms);
+    closed_ = true;
+}
+
+// Who waits is woken to look, whether it may go on or must wait longer: a wake-up too many costs
+// less than one too few.
+void Supervise::pause(bool producers, bool consumers) {
+    if (closed_) return;
+    const auto set = [](WaitPoint& point, bool paused) {
+        const auto status = paused ? QueueStatus::paused : QueueStatus::open;
+        point.closed.store(static_cast<std::uint32_t>(status), memory_order_seq_cst);
+    };
+    set(view_.header->items, producers);
+    set(view_.header->space, consumers);
+    restart_waiters(view_.header->items);
+    restart_waiters(view_.header->space);
 }
 
 }  // namespace shmq::shm

@@ -60,6 +60,12 @@ inline void fence_if_asked(const WaitPoint& point, bool fence) {
     if (fence || point.fenced.load(memory_order_relaxed) != 0) atomic_fence(memory_order_seq_cst);
 }
 
+// Whether those who would wake these sleepers may not act for now.
+inline bool is_paused(const WaitPoint& point) {
+    return point.closed.load(memory_order_relaxed) ==
+           static_cast<std::uint32_t>(QueueStatus::paused);
+}
+
 // Supervisor: a new epoch with nobody in it, and everybody awake.
 void restart_waiters(WaitPoint& point);
 // Makes one sleeper's futex call return at once; for stop_waiting, from any thread.

@@ -30,6 +30,7 @@ enum class Condition : std::uint16_t {
     queue_removed = 6,    // a manager removed the queue
     too_big = 7,          // larger than the queue's max_message
     interrupted = 8,      // stop_waiting() was called on the handle
+    paused = 9,           // a manager has paused this side of the queue, and may resume it
     // Refusals.
     queue_not_found = 20,
     queue_exists = 21,  // with other options than asked for
