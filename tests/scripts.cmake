@@ -1,7 +1,5 @@
 # Suites that are scripts, or that look at sources and at the installed tree.
 
-find_package(Python3 REQUIRED COMPONENTS Interpreter)
-
 # shmq_add_python_tests(label): the daemon and the CLI, driven as their users drive them
 function(shmq_add_python_tests label)
   file(GLOB scripts CONFIGURE_DEPENDS ${label}/*_test.py)
@@ -43,11 +41,11 @@ if(TARGET shmq AND TARGET shmqd AND EXISTS
 endif()
 
 # Each public header alone, first and last in its file, in the language we promise.
-file(GLOB headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/libshmq/include/shmq/*.h*)
+file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/libshmq/include/shmq/*.h*)
 foreach(header IN LISTS headers)
-  get_filename_component(name ${header} NAME)
-  foreach(language c++20 c11)
-    if(language STREQUAL "c11")
+  file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR}/libshmq/include/shmq ${header})
+  foreach(language c++20 c99)
+    if(language STREQUAL "c99")
       if(NOT name MATCHES "\\.h$")
         continue()
       endif()

@@ -373,6 +373,11 @@ Result<Loan> Producer::loan(std::size_t size) noexcept {
     return core_->loan(size, no_deadline);
 }
 
+Result<Loan> Producer::loan_until(std::size_t size, Deadline deadline) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->loan(size, to_deadline(deadline));
+}
+
 Result<Loan> Producer::try_loan(std::size_t size) noexcept {
     if (!core_) return Condition::closed;
     return core_->loan(size, 0);

@@ -51,6 +51,7 @@ class SHMQ_EXPORT Producer {
     // Memory of the pool to build a message of `size` bytes in, up to the queue's max_message.
     // Blocks while the pool has no such block (or answers full, as the queue's overflow says).
     Result<Loan> loan(std::size_t size) noexcept;
+    Result<Loan> loan_until(std::size_t size, Deadline deadline) noexcept;
     Result<Loan> try_loan(std::size_t size) noexcept;
     // Sends a loan without copying. On success the loan is spent; on failure it stays usable.
     Result<void> send(Loan& loan) noexcept;
