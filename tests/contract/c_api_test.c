@@ -358,6 +358,7 @@ static void loans(void) {
 
 static void dead_letters(void) {
     shmq_dead_letter* letter = NULL;
+    shmq_consumer* graves = NULL; /* beside the other: who has gone has no name any more */
     open_queue("fragile", NULL);
     send_text("poison");
     receive_text("poison");
