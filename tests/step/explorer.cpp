@@ -49,6 +49,7 @@ class Explorer {
     std::string kill_supervisor_too(Fate fate, World& world);
     void let_client_go_on(World& world);
     void stop_here(Fate fate, World& world, Subject& subject);
+    std::string kill_after_a_stop(World& world);
     void compare_with_a_real_kill();
     void finish_undisturbed();
     Subject another_to_here();
@@ -86,11 +87,12 @@ Explorer::Explorer(const Scenario& scenario, const Operation& operation, const W
       changes_only_(scenario.changes_only || level > 0),
       report_(report_page(level)),
       world_(world),
-      memory_(world_.segments(), report_page(0), levels),
-      start_(world_.segments(), report_page(0), levels),
+      memory_(world_.segments(), world_.log(), report_page(0), levels),
+      start_(world_.segments(), world_.log(), report_page(0), levels),
       real_one_in_(choice.one_in == 1 ? 100 : 400) {
     for (const char c : scenario.name)
         salt_ = mix(salt_ ^ static_cast<unsigned char>(c));
+    if (supervises()) world_.supervisor_is_under_test();
 }
 
 bool Explorer::applies(Fate fate) const {
@@ -102,6 +104,9 @@ bool Explorer::applies(Fate fate) const {
         case Fate::stopped_as_we_sleep:
             return client_ == nullptr;
         case Fate::killed_twice:
+            return !supervises() || &operation_ == &journal_work;
+        case Fate::stopped_and_killed:
+            return &operation_ == &journal_work;
         case Fate::stopped_hung_up:
             return !supervises();
         case Fate::stopped_and_swept:
@@ -165,7 +170,7 @@ void Explorer::at_instant(bool changed) {
     for (std::size_t i = 0; i < fates; ++i) {
         const auto fate = static_cast<Fate>(i);
         if (!applies(fate) || !chosen(fate)) continue;
-        const bool twice = fate == Fate::killed_twice || fate == Fate::stopped_and_swept;
+        const bool twice = fate == Fate::killed_twice || fate >= Fate::stopped_and_swept;
         if (twice && !changed) continue;
         try_fate(fate);
         memory_.restore();
@@ -195,6 +200,8 @@ std::string Explorer::breach_of(Fate fate, World& world) {
         case Fate::killed_twice:
         case Fate::stopped_and_swept:
             return kill_supervisor_too(fate, world);
+        case Fate::stopped_and_killed:
+            return kill_after_a_stop(world);
         case Fate::killed:
         case Fate::killed_unnoticed:
         case Fate::killed_expired:
@@ -210,6 +217,7 @@ std::string Explorer::breach_of(Fate fate, World& world) {
 
 // All that a process leaves is shared memory, and there it is.
 void Explorer::kill_here(Fate fate, World& world) {
+    world.disk_keeps_all(fate != Fate::killed);
     if (fate == Fate::killed_expired) world.expire_leases();
     if (fate != Fate::killed) world.others_go_on(true);
     if (supervises()) {
@@ -237,14 +245,18 @@ std::string Explorer::kill_supervisor_too(Fate fate, World& world) {
     Choice all;
     all.seed = choice_.seed;
     const bool dead = fate == Fate::killed_twice;
-    if (dead) {
+    const Operation& next = !dead          ? sweep_leases
+                            : supervises() ? journal_take_over
+                                           : reclaim_subject;
+    if (supervises()) {
+        world.disk_keeps_all(false);
+    } else if (dead) {
         world.subject_dies();
     } else {
         world.see_leases();
         world.let_leases_run_out();
     }
-    Explorer second(scenario_, dead ? reclaim_subject : sweep_leases, world, all, level_ + 1,
-                    dead ? nullptr : subject_);
+    Explorer second(scenario_, next, world, all, level_ + 1, dead ? nullptr : subject_);
     const Explored explored = second.run();
     explored_.trials += explored.trials;
     explored_.kills += explored.kills;
@@ -272,6 +284,24 @@ void Explorer::stop_here(Fate fate, World& world, Subject& subject) {
     world.finish(counters_exact());
 }
 
+// The supervisor finds other things than it left, a claim of its own passed over for one, and dies
+// of it.
+std::string Explorer::kill_after_a_stop(World& world) {
+    Subject stopped = subject_->copy();
+    world.others_go_on(true);
+    Memory then(world.segments(), world.log(), report_page(0), levels);
+    do {
+        if (!then.changed()) continue;
+        ++explored_.trials;
+        then.save();
+        World after_death = world;
+        kill_here(Fate::killed, after_death);
+        then.restore();
+        if (!after_death.ledger().broken().empty()) return after_death.ledger().broken();
+    } while (stopped.step([] {}));
+    return {};
+}
+
 // A second subject from the same start, with the same bytes of its own, at the same instant.
 Subject Explorer::another_to_here() {
     start_.restore();
@@ -295,9 +325,16 @@ void Explorer::compare_with_a_real_kill() {
 }  // namespace
 
 const char* fate_name(Fate fate) {
-    static const char* const names[fates] = {
-        "killed",          "killed_unnoticed", "killed_expired",      "killed_twice",     "stopped",
-        "stopped_expired", "stopped_hung_up",  "stopped_as_we_sleep", "stopped_and_swept"};
+    static const char* const names[fates] = {"killed",
+                                             "killed_unnoticed",
+                                             "killed_expired",
+                                             "killed_twice",
+                                             "stopped",
+                                             "stopped_expired",
+                                             "stopped_hung_up",
+                                             "stopped_as_we_sleep",
+                                             "stopped_and_swept",
+                                             "stopped_and_killed"};
     return names[static_cast<std::size_t>(fate)];
 }
 

@@ -21,8 +21,9 @@ enum class Fate : std::uint8_t {
     stopped_expired,      // the same, and its leases run out meanwhile
     stopped_hung_up,      // the same, and its session is lost meanwhile
     stopped_as_we_sleep,  // others look, find nothing and sleep, then it goes on
-    stopped_and_swept,  // its leases run out, and the supervisor is killed at every change that it
-                        // makes as it takes them back; then it goes on
+    stopped_and_swept,   // its leases run out, and the supervisor is killed at every change that it
+                         // makes as it takes them back; then it goes on
+    stopped_and_killed,  // others go on, then it does, and is killed at the next change, or later
     fates
 };
 constexpr std::size_t fates = static_cast<std::size_t>(Fate::fates);

@@ -174,6 +174,14 @@ void Ledger::told_end(Message& message, const Entry& entry) {
     }
 }
 
+void Ledger::told_gone(MessageId id) {
+    const Message& message = messages_[id];
+    const bool ended = message.acked || message.rejected || message.dropped ||
+                       message.open_acks + message.open_rejects + message.open_drops != 0;
+    // A death may have made a dead letter of it.
+    if (!ended && !rejects_are_moved_) breach_of(id, "is gone for its log, and was not acked");
+}
+
 Ledger::Counts Ledger::counts() const {
     Counts counts;
     counts.nacked = nacked_;

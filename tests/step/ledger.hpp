@@ -42,6 +42,9 @@ class Ledger {
     bool sent_here(MessageId id) const { return (messages_[id].producer & among_dead) == 0; }
     bool redriven(MessageId id) const { return messages_[id].redriven; }
 
+    // A log says that it is gone.
+    void told_gone(MessageId id);
+
     // Calls that returned having done it, and messages whose fate a death leaves open.
     struct Counts {
         std::uint64_t sent = 0, maybe_sent = 0;

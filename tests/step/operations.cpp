@@ -10,6 +10,12 @@ namespace {
 constexpr std::uint64_t time_sent = 7;
 constexpr std::uint32_t batch = 3;
 
+// The doorbell is the daemon's descriptor.
+template <typename Side>
+void ring_if_needed(Side& side, Report& report) {
+    if (side.take_supervisor_needed()) report.ring();
+}
+
 // ---- Producers ---------------------------------------------------------------------------------
 
 // As Producer::send does: at once where that goes, else with everything that may have to be done.
@@ -28,6 +34,7 @@ void run_send_inline(World&, Party& self, Report& report) {
     const MessageId id = self.to_send[0];
     report.begins(Verb::send, id);
     const bool sent = send_small(self, id, true);
+    ring_if_needed(*self.sender, report);
     report.returns(Verb::send, id, sent);
 }
 
@@ -39,6 +46,7 @@ void run_send_block(World& world, Party& self, Report& report) {
     if (block.valid()) {
         Ledger::write_payload(id, world.view().pool.data(block), large_bytes);
         sent = self.sender->try_send_block(block, large_bytes, time_sent) == shm::SendStatus::sent;
+        ring_if_needed(*self.sender, report);
         if (!sent) self.sender->release(block);
     }
     report.returns(Verb::send, id, sent);
@@ -56,6 +64,7 @@ void run_send_batch(World&, Party& self, Report& report) {
     for (; sent < batch; ++sent) {
         report.begins(Verb::send, self.to_send[sent]);
         const bool done = send_small(self, self.to_send[sent], false);
+        ring_if_needed(*self.sender, report);
         report.returns(Verb::send, self.to_send[sent], done);
         if (!done) break;
     }
@@ -73,9 +82,27 @@ void run_send_waiting(World& world, Party& self, Report& report) {
     Waiting waiting(world.view().header->space, true,
                     world.view().geometry->has(shm::exclusive_consumer), no_deadline);
     waiting.until(
-        no_deadline, 0, [&](bool) { return send_small(self, id, true); }, never_stands_back);
+        no_deadline, 0,
+        [&](bool) {
+            const bool sent = send_small(self, id, true);
+            ring_if_needed(*self.sender, report);
+            return sent;
+        },
+        never_stands_back);
     if (waiting.slept()) self.sender->wake_space();
     report.returns(Verb::send, id, true);
+}
+
+// Producer::send, then Producer::await_confirm.
+void run_send_confirmed(World& world, Party& self, Report& report) {
+    run_send_inline(world, self, report);
+    shm::JournalArea& journal = world.view().header->journal;
+    const std::uint64_t receipt = self.sender->ingress_position();
+    Waiting waiting(journal.confirms, false, false, no_deadline);
+    waiting.until(
+        no_deadline, 0,
+        [&](bool) { return !shm::after(receipt, journal.durable.load(shm::memory_order_acquire)); },
+        never_stands_back);
 }
 
 // ---- Consumers ---------------------------------------------------------------------------------
@@ -93,9 +120,10 @@ void note_received(Party& self, Report& report, const shm::Delivery& delivery) {
 bool try_one(Party& self, Report& report) {
     shm::Delivery delivery;
     report.begins(Verb::receive, 0);
-    if (!self.receiver->receive_at_once(delivery) &&
-        self.receiver->try_receive(delivery, true) != shm::ReceiveStatus::received) {
-        return false;
+    if (!self.receiver->receive_at_once(delivery)) {
+        const auto status = self.receiver->try_receive(delivery, true);
+        ring_if_needed(*self.receiver, report);
+        if (status != shm::ReceiveStatus::received) return false;
     }
     note_received(self, report, delivery);
     return true;
@@ -114,6 +142,7 @@ void ack_held(Party& self, Report& report, std::size_t which, bool wake_now) {
     const Held& held = self.held[which];
     report.begins(Verb::ack, held.id);
     const bool done = ack(*self.receiver, held.delivery, wake_now);
+    ring_if_needed(*self.receiver, report);
     report.returns(Verb::ack, held.id, done);
 }
 
@@ -127,6 +156,7 @@ void run_receive_batch(World&, Party& self, Report& report) {
     for (std::size_t i = 0; i < self.held.size(); ++i)
         ack_held(self, report, i, false);
     self.receiver->wake_space();
+    ring_if_needed(*self.receiver, report);
 }
 
 void run_receive_waiting(World& world, Party& self, Report& report) {
@@ -137,7 +167,9 @@ void run_receive_waiting(World& world, Party& self, Report& report) {
     waiting.until(
         no_deadline, 0,
         [&](bool thorough) {
-            return self.receiver->try_receive(delivery, thorough) == shm::ReceiveStatus::received;
+            const auto status = self.receiver->try_receive(delivery, thorough);
+            ring_if_needed(*self.receiver, report);
+            return status == shm::ReceiveStatus::received;
         },
         never_stands_back);
     if (waiting.slept()) self.receiver->pass_wake_on();
@@ -152,6 +184,7 @@ void run_nack_one(World&, Party& self, Report& report) {
     Held& held = self.held[0];
     report.begins(Verb::nack, held.id);
     const bool done = self.receiver->nack(held.delivery) == shm::HoldStatus::done;
+    ring_if_needed(*self.receiver, report);
     report.returns(Verb::nack, held.id, done);
 }
 
@@ -181,6 +214,7 @@ void run_reject_one(World&, Party& self, Report& report) {
     Held& held = self.held[0];
     report.begins(Verb::reject, held.id);
     const bool done = self.receiver->reject(held.delivery) == shm::HoldStatus::done;
+    ring_if_needed(*self.receiver, report);
     report.returns(Verb::reject, held.id, done);
 }
 
@@ -209,6 +243,7 @@ void run_ack_through(World&, Party& self, Report& report) {
     for (const Held& held : self.held)
         last = shm::later(last, held.delivery.lease.sequence);
     const std::size_t acked = self.receiver->ack_through(last);
+    ring_if_needed(*self.receiver, report);
     // Where leases have ended meanwhile, the call does not say which.
     if (acked != self.held.size()) return;
     for (const Held& held : self.held)
@@ -219,6 +254,7 @@ void run_leave_consumer(World&, Party& self, Report& report) {
     for (const Held& held : self.held)
         report.begins(Verb::nack, held.id);
     self.receiver->give_everything_back();
+    ring_if_needed(*self.receiver, report);
 }
 
 // ---- Attach ------------------------------------------------------------------------------------
@@ -258,6 +294,7 @@ void run_reclaim_subject(World& world, Party& self, Report&) {
     world.supervise().reclaim(self.number, shm::Ending::died);
     world.supervise().sweep(world.now());
     world.bury();
+    world.work_as_supervisor();
 }
 
 void run_admit_producer(World& world, Party&, Report&) {
@@ -273,6 +310,15 @@ void run_admit_consumer(World& world, Party&, Report&) {
 void run_sweep(World& world, Party&, Report&) {
     world.supervise().sweep(world.now());
     world.bury();
+    world.work_as_supervisor();
+}
+
+void run_journal_work(World& world, Party&, Report&) {
+    world.work_as_supervisor();
+}
+
+void run_journal_take_over(World& world, Party&, Report&) {
+    world.take_over_journal();
 }
 
 void run_redrive(World& world, Party&, Report&) {
@@ -356,6 +402,7 @@ const Operation send_block{"send_block", Role::producer, run_send_block};
 const Operation send_loan_dropped{"send_loan_dropped", Role::producer, run_send_loan_dropped};
 const Operation send_batch{"send_batch", Role::producer, run_send_batch};
 const Operation send_waiting{"send_waiting", Role::producer, run_send_waiting, 0, 0, true};
+const Operation send_confirmed{"send_confirmed", Role::producer, run_send_confirmed, 0, 0, true};
 const Operation receive_one{"receive", Role::consumer, run_receive_one};
 const Operation receive_batch{"receive_batch", Role::consumer, run_receive_batch};
 const Operation receive_waiting{"receive_waiting", Role::consumer, run_receive_waiting, 0, 0, true};
@@ -383,6 +430,8 @@ const Operation sweep_leases{"sweep", Role::none, run_sweep};
 const Operation purge_queue{"purge", Role::none, run_purge};
 const Operation hang_up_holder{"hang_up", Role::none, run_hang_up};
 const Operation sweep_due{"sweep_due", Role::none, run_sweep};
+const Operation journal_work{"journal_work", Role::none, run_journal_work};
+const Operation journal_take_over{"journal_take_over", Role::none, run_journal_take_over};
 const Operation redrive_dead{"redrive", Role::none, run_redrive};
 const Operation ack_by_hand{"ack_by_hand", Role::none, run_ack_by_hand};
 const Operation nack_by_hand{"nack_by_hand", Role::none, run_nack_by_hand};

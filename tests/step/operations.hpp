@@ -20,7 +20,8 @@ struct Operation {
 };
 
 // send
-extern const Operation send_inline, send_block, send_loan_dropped, send_batch, send_waiting;
+extern const Operation send_inline, send_block, send_loan_dropped, send_batch, send_waiting,
+    send_confirmed;
 // receive and end
 extern const Operation receive_one, receive_batch, receive_waiting, ack_one, nack_one, reject_one,
     extend_one, extend_to_deadline, ack_through, leave_consumer;
@@ -35,7 +36,8 @@ extern const Operation attach_producer, attach_consumer;
 // the supervisor (Role::none)
 extern const Operation reclaim_subject;  // as the daemon does when a client has died
 extern const Operation admit_producer, admit_consumer, sweep_leases, purge_queue, hang_up_holder;
-extern const Operation sweep_due;     // of what was delayed
+extern const Operation sweep_due;  // of what was delayed
+extern const Operation journal_work, journal_take_over;
 extern const Operation redrive_dead;  // from the dead-letter queue
 extern const Operation ack_by_hand, nack_by_hand, delay_by_hand, extend_by_hand, release_by_hand,
     discard_by_hand;

@@ -31,6 +31,7 @@ class Report {
     void clear() {
         stage_ = waiting;
         count_ = 0;
+        rings_ = 0;
     }
     void enter(Stage stage) { stage_.store(stage, std::memory_order_release); }
     Stage stage() const { return static_cast<Stage>(stage_.load(std::memory_order_acquire)); }
@@ -43,6 +44,10 @@ class Report {
     void received(MessageId id, std::uint64_t sequence, std::uint32_t deliveries) {
         say({Verb::receive, true, true, id, sequence, deliveries});
     }
+
+    // It has rung the daemon's doorbell.
+    void ring() { rings_.store(rings_.load(std::memory_order_relaxed) + 1); }
+    std::uint32_t rings() const { return rings_.load(std::memory_order_acquire); }
 
     std::uint32_t count() const { return count_.load(std::memory_order_acquire); }
     const Entry& entry(std::uint32_t index) const { return entries_[index]; }
@@ -59,6 +64,7 @@ class Report {
 
     std::atomic<std::uint32_t> stage_;
     std::atomic<std::uint32_t> count_;
+    std::atomic<std::uint32_t> rings_;
     Entry entries_[entries_most];
 };
 

@@ -71,6 +71,44 @@ RingState old_claim() {
     ring.old_claim_ahead = true;
     return ring;
 }
+// The front ring full, more in the log and in the ingress.
+RingState backlog() {
+    RingState ring = state("backlog");
+    ring.logged = 2;
+    ring.arrived = 2;
+    return ring;
+}
+// There is room in front again, of which the supervisor does not know yet.
+RingState backlog_with_room() {
+    RingState ring = backlog();
+    ring.name = "backlog_with_room";
+    ring.taken = 3;
+    return ring;
+}
+// All of the front ring was taken, but nobody has told.
+RingState backlog_behind() {
+    RingState ring = backlog();
+    ring.name = "backlog_behind";
+    ring.taken = ring_capacity - 1;
+    return ring;
+}
+RingState disk_full() {
+    RingState ring = state("disk_full");
+    ring.disk_full = true;
+    return ring;
+}
+RingState gate_at(RingState::Gate gate, const char* name) {
+    RingState ring = state(name);
+    ring.gate = gate;
+    return ring;
+}
+// Room for one before the next send finds the ring full.
+RingState all_but_full() {
+    RingState ring = full();
+    ring.name = "all_but_full";
+    ring.taken = 1;
+    return ring;
+}
 RingState sleepers(RingState ring, const char* name) {
     ring.name = name;
     ring.sleepers = true;
@@ -268,6 +306,66 @@ void add_waiting(Table& table) {
     table.with({});
 }
 
+constexpr Sharing spill{"spill", shm::journal_present};
+constexpr Sharing spill_one_each{
+    "spill_one_each", shm::journal_present | shm::exclusive_producer | shm::exclusive_consumer};
+constexpr Sharing durable{"durable", shm::journal_present | shm::durable_log};
+constexpr Sharing durable_one_consumer{
+    "durable_one_consumer", shm::journal_present | shm::durable_log | shm::exclusive_consumer};
+
+void add_sends_to_journal(Table& table) {
+    const std::vector<Sharing> spills{spill, spill_one_each};
+    const RingState open = gate_at(RingState::Gate::journal, "gate_journal");
+    const RingState closing = gate_at(RingState::Gate::closing, "gate_closing");
+    const RingState called_back = gate_at(RingState::Gate::called_back, "gate_called_back");
+    RingState edge_open = edge();
+    edge_open.gate = RingState::Gate::journal;
+    const RingState asleep = sleepers(open, "sleepers");
+    const auto spilling = shm::Overflow::spill;
+    table.add(send_inline, {middle(), full()}, spills, false, false, spilling);
+    table.add(send_inline, {backlog(), disk_full(), open, edge_open, closing, called_back, asleep},
+              {spill}, false, false, spilling);
+    table.add(send_batch, {all_but_full(), closing}, {spill}, false, false, spilling);
+    table.add(send_block, {middle(), full(), backlog(), closing}, {spill}, true, false, spilling);
+    table.add(send_loan_dropped, {open}, {spill}, true, false, spilling);
+    table.add(send_waiting, {disk_full()}, {spill, durable}, false, false, spilling);
+    table.add(send_inline, {middle(), edge(), sleepers(empty(), "sleepers")}, {durable}, false,
+              false, spilling);
+    table.add(send_batch, {middle()}, {durable}, false, false, spilling);
+    table.add(send_block, {middle()}, {durable}, true, false, spilling);
+    table.add(send_confirmed, {middle()}, {durable, durable_one_consumer}, false, false, spilling);
+}
+
+void add_journal(Table& table) {
+    add_sends_to_journal(table);
+    const auto spilling = shm::Overflow::spill;
+    const std::vector<Sharing> durables{durable, durable_one_consumer};
+    const std::vector<Sharing> both{spill, durable};
+    table.add(receive_one, {backlog(), backlog_behind()}, both, false, false, spilling);
+    table.add(receive_one, {backlog_behind()}, {spill_one_each}, false, false, spilling);
+    table.add(receive_batch, {backlog_behind()}, {spill}, false, false, spilling);
+    table.add(receive_batch, {middle()}, durables, false, false, spilling);
+    table.add(receive_waiting, {empty()}, {spill, durable}, false, false, spilling);
+    table.add(ack_one, {backlog(), middle(), edge()}, both, false, false, spilling);
+    table.add(ack_one, {middle()}, {durable_one_consumer}, false, false, spilling);
+    table.add(ack_one, {middle()}, {durable}, true, false, spilling);
+    table.add(nack_one, {middle()}, both, false, false, spilling);
+    table.add(reject_one, {middle()}, {durable}, false, false, spilling);
+    table.add(ack_through, {middle()}, {durable_one_consumer}, false, false, spilling);
+    table.add(leave_consumer, {backlog()}, both, false, false, spilling);
+    table.add(journal_work, {backlog(), backlog_with_room(), disk_full()}, both, false, true,
+              spilling);
+    table.add(journal_work, {backlog_behind()}, {spill}, false, true, spilling);
+    table.add(journal_work,
+              {gate_at(RingState::Gate::closing, "gate_closing"),
+               gate_at(RingState::Gate::called_back, "gate_called_back")},
+              {spill}, false, true, spilling);
+    table.add(journal_work, {backlog(), backlog_with_room()}, both, true, true, spilling);
+    table.with(buried);
+    table.add(reject_one, {middle()}, {durable}, false, false, spilling);
+    table.with({});
+}
+
 }  // namespace
 
 const std::vector<Scenario>& scenarios() {
@@ -279,6 +377,7 @@ const std::vector<Scenario>& scenarios() {
         add_supervisor(table);
         add_failures(table);
         add_waiting(table);
+        add_journal(table);
         return table.take();
     }();
     return all;

@@ -16,6 +16,7 @@ namespace shmq::step {
 namespace {
 
 constexpr std::uint32_t quick_one_in = 40;
+constexpr std::uint32_t quick_one_in_with_journal = 100;  // whose trials take longer
 
 const char* replay() {
     const char* given = std::getenv("SHMQ_STEP_REPLAY");
@@ -42,7 +43,8 @@ TEST_P(StepTest, KilledAndStoppedEverywhere) {
     if (replay() != nullptr) GTEST_SKIP() << "one instant is replayed";
     Choice choice;
     choice.seed = seed();
-    choice.one_in = support::test_all() ? 1 : quick_one_in;
+    const bool journal = (GetParam().setting.flags & shm::journal_present) != 0;
+    choice.one_in = support::test_all() ? 1 : journal ? quick_one_in_with_journal : quick_one_in;
     explore_and_tell(GetParam(), choice);
 }
 

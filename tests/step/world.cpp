@@ -68,23 +68,26 @@ shm::Segment& fresh_segment(const Setting& setting, bool for_dead = false) {
 
 shm::Segment& fresh_dead_segment(const Setting& setting) {
     Setting dead = setting;
-    dead.flags &= ~std::uint32_t{shm::exclusive_producer};
+    dead.flags &= ~(shm::exclusive_producer | shm::journal_present | shm::durable_log);
     dead.overflow = shm::Overflow::block;
     return fresh_segment(dead, true);
 }
 
 // ---- Memory ------------------------------------------------------------------------------------
 
-Memory::Memory(const std::vector<shm::Segment*>& segments, Report& reports, int report_count) {
+Memory::Memory(const std::vector<shm::Segment*>& segments, Log* log, Report& reports,
+               int report_count) {
     for (const shm::Segment* segment : segments) {
         const shm::Geometry& geometry = segment->geometry();
-        parts_.push_back({segment->ring_base(), std::vector<std::byte>(geometry.segment_bytes)});
-        if (segment->pool_base() == nullptr) continue;
-        parts_.push_back({segment->pool_base(), std::vector<std::byte>(geometry.pool_bytes)});
+        add(segment->ring_base(), geometry.segment_bytes);
+        if (segment->pool_base() != nullptr) add(segment->pool_base(), geometry.pool_bytes);
     }
-    parts_.push_back(
-        {reinterpret_cast<std::byte*>(&reports),
-         std::vector<std::byte>(static_cast<std::size_t>(report_count) * sizeof reports)});
+    if (log != nullptr) add(log, sizeof *log);
+    add(&reports, static_cast<std::size_t>(report_count) * sizeof reports);
+}
+
+void Memory::add(void* base, std::size_t bytes) {
+    parts_.push_back({static_cast<std::byte*>(base), std::vector<std::byte>(bytes)});
 }
 
 void Memory::save() {
@@ -111,12 +114,15 @@ World::World(const Setting& setting)
       segment_(&fresh_segment(setting)),
       view_(segment_->ring_base(), segment_->pool_base(), segment_->geometry()),
       supervise_(std::in_place, *segment_) {
-    const std::uint64_t lap = setting_.ring.first_lap;
+    std::uint64_t lap = setting_.ring.first_lap;
+    if (view_.has_journal()) lap -= laps_through_journal;
+    lap &= shm::lap_mask;
     for (std::uint64_t index = 0; index < ring_capacity; ++index) {
         view_.ring.slot(index).word.store(shm::SlotWord::free(lap).raw);
     }
     view_.header->head.store(lap * ring_capacity);
     view_.header->tail.store(lap * ring_capacity);
+    if (view_.has_journal()) begin_journal();
 
     const bool one_producer = (setting_.flags & shm::exclusive_producer) != 0;
     const bool one_consumer = (setting_.flags & shm::exclusive_consumer) != 0;
@@ -131,8 +137,10 @@ World::World(const Setting& setting)
     const bool drops = setting_.overflow == shm::Overflow::drop_oldest;
     if (drops || setting_.purges) ledger_.allow_untold_deliveries();
     if (setting_.dead_letters) prepare_dead();
+    if (journal_) go_through_journal();
     prepare_ring();
     prepare_subject();
+    if (journal_) prepare_journal();
     subject_.held.reserve(2 * ring_capacity);
     if (setting_.leases_run_out) let_leases_run_out();
     if (setting_.ring.sleepers) others_fall_asleep();
@@ -315,6 +323,7 @@ void World::finish_claim() {
 void World::fill_up() {
     const bool drops = setting_.overflow == shm::Overflow::drop_oldest;
     for (std::uint64_t i = 0; i < ring_capacity; ++i) {
+        if (journal_ && room(view_.ring) == 0) return;
         if (drops && shm::count_states(*segment_).ready == ring_capacity) return;
         if (!send(any_sender(), one_large())) return;
     }

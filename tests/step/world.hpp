@@ -14,12 +14,15 @@
 #include "shm/queue.hpp"
 #include "shm/segment.hpp"
 #include "shm/supervise.hpp"
+#include "step/journal.hpp"
 #include "step/ledger.hpp"
 #include "step/report.hpp"
 
 namespace shmq::step {
 
 constexpr std::uint64_t ring_capacity = 64;
+// That a queue with a journal has been through before its state is made.
+constexpr std::uint64_t laps_through_journal = 2;
 constexpr std::size_t small_bytes = 16;  // fits a slot
 constexpr std::size_t large_bytes = 48;  // needs a block
 
@@ -42,17 +45,24 @@ struct RingState {
     bool delayed = false;          // one that is due, one that is not yet, both seen; one not seen
     bool dead = false;             // two lie in the dead-letter queue
     bool dead_full = false;        // which has room for one more only
+    // Of the journal, the front ring being full but for what the subject took:
+    std::uint32_t logged = 0;   // messages that stand in the log
+    std::uint32_t arrived = 0;  // in the ingress, and the supervisor has not looked
+    std::uint32_t taken = 0;    // from the front ring since, by another consumer
+    bool disk_full = false;     // the log takes no more, and the ingress is full
+    enum class Gate : std::uint8_t { found, journal, closing, called_back } gate = Gate::found;
 };
 
 // The bytes that processes share, and a place to put them back from.
 class Memory {
   public:
-    Memory(const std::vector<shm::Segment*>& segments, Report& reports, int report_count);
+    Memory(const std::vector<shm::Segment*>& segments, Log* log, Report& reports, int report_count);
     void save();
     void restore() const;
     bool changed() const;  // since save()
 
   private:
+    void add(void* base, std::size_t bytes);
     struct Part {
         std::byte* base;
         std::vector<std::byte> saved;
@@ -125,6 +135,15 @@ class World {
     // A new daemon over the same memory. `take_over`: its predecessor died, and may have left
     // things half done; a subject that is dead is so still.
     void change_supervisor(bool take_over);
+    // Nobody but the process under test does the supervisor's work, until there is another one.
+    void supervisor_is_under_test() { away_ = true; }
+    // What the supervisor has under way to the disk comes there although it dies.
+    void disk_keeps_all(bool keeps) { disk_keeps_all_ = keeps; }
+    // The supervisor's work with its journal, if it has one.
+    void work_on_journal();
+    void work_as_supervisor();  // the process under test
+    // As a successor does it, before anything else.
+    void take_over_journal();
     // What a supervisor under test has done to completion: the subject's number is free.
     void subject_was_reclaimed();
     // What has failed too often goes to the dead-letter queue, as far as that has room.
@@ -149,6 +168,7 @@ class World {
     // ---- State ----
     shm::Segment& segment() { return *segment_; }
     std::vector<shm::Segment*> segments() const;
+    Log* log() const { return journal_ ? log_ : nullptr; }
     // The messages in that state, by slot.
     std::vector<Held> messages(shm::SlotState state, bool among_dead = false) const;
     shm::QueueView& view() { return view_; }
@@ -169,16 +189,27 @@ class World {
     Party admit(shm::Role role, bool among_dead = false);
     void prepare();
     void prepare_subject();
-    bool send(Party& party, bool large);
-    bool receive(Party& party);
+    // `patient`: once more, after the supervisor was told.
+    bool send(Party& party, bool large, bool patient = true);
+    bool receive(Party& party, bool patient = true);
+    shm::SendStatus attempt(Party& party, MessageId id, bool large);
+    bool supervisor_was_told(Party& party);
     void ack(Party& party, std::size_t which);
     void nack(Party& party, std::size_t which);
     void ack_all(Party& party);
-    bool take_and_ack();
+    bool take_and_ack(bool patient = true);
     bool one_large();
     void come_and_go(std::uint32_t count);
     void prepare_ring();
     void prepare_dead();
+    void begin_journal();
+    void go_through_journal();
+    void prepare_journal();
+    void close_gate(bool called_back);
+    void wake_supervisor(bool subject_is_stopped);
+    void go_on_without_supervisor();
+    void check_journal();
+    void end_journal();
     void delay_some();
     // What the subject holds when it dies, and whom that must blame.
     struct InHand {
@@ -203,7 +234,7 @@ class World {
     Party& any_receiver() { return consumer_.there() ? consumer_ : subject_; }
     void drain(Party& consumer);
     shm::StateCounts states_of(const Party& party) const;
-    std::uint64_t room() const;
+    std::uint64_t room(const shm::SlotRing& ring) const;
     void fill_ring(Party& producer);
     void fill_up();
     void go_round(Party& producer, Party& consumer);
@@ -221,6 +252,12 @@ class World {
     std::optional<std::uint64_t> stopped_claim_;
     MessageId stopped_message_ = 0;
     std::optional<DeadQueue> dead_;
+    Log* log_ = nullptr;
+    std::optional<Journal> journal_;
+    bool told_ = false;  // the supervisor was, and has not looked yet
+    bool away_ = false;
+    bool disk_keeps_all_ = true;
+    std::uint32_t heard_rings_ = 0;
     std::optional<std::vector<InHand>> in_hand_;  // until anybody else goes on
     std::optional<std::uint64_t> said_in_hand_;
     bool died_receiving_ = false;

@@ -16,32 +16,41 @@ void World::say(Party& party, Verb verb, MessageId id, bool returned, bool done)
     ledger_.tell(party.name(), {verb, returned, done, id, 0, 0});
 }
 
-bool World::send(Party& party, bool large) {
-    const MessageId id = ledger_.announce(party.name());
+shm::SendStatus World::attempt(Party& party, MessageId id, bool large) {
     std::byte payload[large_bytes];
-    const std::size_t length = large ? large_bytes : small_bytes;
-    Ledger::write_payload(id, payload, length);
+    Ledger::write_payload(id, payload, small_bytes);
+    if (!large) return party.sender->try_send(payload, small_bytes, 1);
+    const shm::BlockHandle block = party.sender->allocate(large_bytes);
+    if (!block.valid()) return shm::SendStatus::full;
+    Ledger::write_payload(id, party.sender->view().pool.data(block), large_bytes);
+    const shm::SendStatus status = party.sender->try_send_block(block, large_bytes, 1);
+    if (status != shm::SendStatus::sent) party.sender->release(block);
+    return status;
+}
+
+bool World::send(Party& party, bool large, bool patient) {
+    const MessageId id = ledger_.announce(party.name());
     say(party, Verb::send, id, false, false);
-    auto status = shm::SendStatus::full;
-    if (large) {
-        const shm::BlockHandle block = party.sender->allocate(length);
-        if (block.valid()) {
-            Ledger::write_payload(id, party.sender->view().pool.data(block), length);
-            status = party.sender->try_send_block(block, length, 1);
-            if (status != shm::SendStatus::sent) party.sender->release(block);
-        }
-    } else {
-        status = party.sender->try_send(payload, length, 1);
+    auto status = attempt(party, id, large);
+    const bool again = supervisor_was_told(party) && patient && status == shm::SendStatus::full;
+    if (again) {
+        status = attempt(party, id, large);
+        supervisor_was_told(party);
     }
     say(party, Verb::send, id, true, status == shm::SendStatus::sent);
     return status == shm::SendStatus::sent;
 }
 
-bool World::receive(Party& party) {
+bool World::receive(Party& party, bool patient) {
     Held held;
-    if (party.receiver->try_receive(held.delivery, thorough_) != shm::ReceiveStatus::received) {
-        return false;
+    bool received =
+        party.receiver->try_receive(held.delivery, thorough_) == shm::ReceiveStatus::received;
+    if (supervisor_was_told(party) && patient && !received) {
+        received =
+            party.receiver->try_receive(held.delivery, thorough_) == shm::ReceiveStatus::received;
+        supervisor_was_told(party);
     }
+    if (!received) return false;
     held.id = ledger_.read_payload(held.delivery.data, held.delivery.length);
     ledger_.tell(party.name(), {Verb::receive, true, true, held.id, held.delivery.lease.sequence,
                                 held.delivery.deliveries});
@@ -57,6 +66,7 @@ void World::ack(Party& party, std::size_t which) {
     say(party, Verb::ack, held.id, false, false);
     const bool done = party.receiver->ack(held.delivery) == shm::HoldStatus::done;
     say(party, Verb::ack, held.id, true, done);
+    supervisor_was_told(party);
 }
 
 void World::nack(Party& party, std::size_t which) {
@@ -65,6 +75,7 @@ void World::nack(Party& party, std::size_t which) {
     say(party, Verb::nack, held.id, false, false);
     const bool done = party.receiver->nack(held.delivery) == shm::HoldStatus::done;
     say(party, Verb::nack, held.id, true, done);
+    supervisor_was_told(party);
 }
 
 void World::ack_all(Party& party) {
@@ -79,6 +90,7 @@ void World::reclaim_subject(shm::Ending ending) {
     const bool died = ending == shm::Ending::died;
     if (died) note_what_it_holds();
     supervise_->reclaim(subject_.number, ending);
+    work_on_journal();
     if (died) {
         check_blame();
         supervise_->sweep(now_);
@@ -93,6 +105,7 @@ void World::subject_was_reclaimed() {
 
 // Numbers that nobody knows were given out by the predecessor, to whom it could not tell them.
 void World::change_supervisor(bool take_over) {
+    if (journal_) take_over_journal();
     supervise_.emplace(*segment_);
     if (dead_) dead_->supervise.emplace(*dead_->segment);
     if (!take_over) return;
@@ -150,14 +163,20 @@ void World::let_leases_run_out() {
 void World::hear(const Report& report) {
     for (; heard_ < report.count(); ++heard_)
         ledger_.tell(subject_.number, report.entry(heard_));
+    told_ = told_ || report.rings() != heard_rings_;
+    heard_rings_ = report.rings();
 }
 
 void World::drain(Party& party) {
+    if (thorough_) work_on_journal();  // as it does now and then
     for (std::uint32_t count = 0; receive(party); ++count) {
         ack(party, party.held.size() - 1);
         if (count == messages_most) return ledger_.breach("receiving never ends");
     }
     const shm::StateCounts states = states_of(party);
+    if (journal_ && !away_ && !party.among_dead && !journal_->empty()) {
+        ledger_.breach("a consumer finds nothing, though the journal holds messages");
+    }
     if (states.ready + states.returned != 0) {
         ledger_.breach("a consumer finds nothing, though " + std::to_string(states.ready) +
                        " are ready and " + std::to_string(states.returned) + " returned");
@@ -166,11 +185,11 @@ void World::drain(Party& party) {
 
 // Slots that a producer can still claim: from the first position that is not passed, over what it
 // may pass, to the first message of the lap before that nobody has taken.
-std::uint64_t World::room() const {
+std::uint64_t World::room(const shm::SlotRing& ring) const {
     std::optional<std::uint64_t> first;
     for (std::uint64_t index = 0; index < ring_capacity; ++index) {
-        const shm::SlotWord word = view_.ring.word_at(index);
-        const std::uint64_t lap = word.lap() + (word.state() == shm::SlotState::free ? 0 : 1);
+        const shm::SlotWord word = ring.word_at(index);
+        const std::uint64_t lap = word.lap() + (word.unclaimed() ? 0 : 1);
         const std::uint64_t position = lap * ring_capacity + index;
         // Laps wrap at 36 bits, and those of one ring lie close together.
         constexpr unsigned unused_bits = 64 - shm::lap_bits - 6;
@@ -179,17 +198,22 @@ std::uint64_t World::room() const {
     }
     std::uint64_t free = 0;
     for (std::uint64_t position = *first; position != *first + ring_capacity; ++position) {
-        const shm::SlotWord word = view_.ring.word_at(position);
-        const bool old = shm::lap_difference(word.lap(), view_.ring.lap_of(position)) < 0;
+        const shm::SlotWord word = ring.word_at(position);
+        const bool old = shm::lap_difference(word.lap(), ring.lap_of(position)) < 0;
         if (word.state() == shm::SlotState::ready && old) break;
-        free += word.state() == shm::SlotState::free ? 1u : 0u;
+        free += word.unclaimed() ? 1u : 0u;
     }
     return free;
 }
 
 // All that room can be used, whoever is stopped where.
 void World::fill_ring(Party& party) {
-    const std::uint64_t room_left = room();
+    if (journal_) {
+        for (std::uint64_t i = 0; i < ring_capacity + 3; ++i)
+            if (!send(party, false)) return ledger_.breach("a producer finds the journal full");
+        return;
+    }
+    const std::uint64_t room_left = room(view_.ring);
     std::uint64_t sent = 0;
     while (sent < room_left && send(party, false))
         ++sent;
@@ -216,7 +240,9 @@ void World::others_go_on(bool subject_is_stopped) {
     in_hand_.reset();
     thorough_ = subject_is_stopped;
     wake_others(subject_is_stopped);
-    if (producer_.there() && consumer_.there()) {
+    if (journal_ && away_) {
+        go_on_without_supervisor();
+    } else if (producer_.there() && consumer_.there()) {
         go_round(producer_, consumer_);
     } else if (producer_.there()) {
         fill_ring(producer_);
@@ -224,6 +250,7 @@ void World::others_go_on(bool subject_is_stopped) {
         drain(consumer_);
     }
     if (dead_) go_round(dead_->producer, dead_->consumer);
+    if (journal_) check_journal();
     for (const shm::Segment* segment : segments()) {
         for (const std::string& violation : shm::audit(*segment, false))
             ledger_.breach("audit: " + violation);
@@ -231,6 +258,7 @@ void World::others_go_on(bool subject_is_stopped) {
 }
 
 void World::feed_subject() {
+    wake_supervisor(false);
     if (subject_.role == shm::Role::consumer) {
         send(producer_, false);
     } else {
@@ -238,8 +266,8 @@ void World::feed_subject() {
     }
 }
 
-bool World::take_and_ack() {
-    if (!receive(consumer_)) return false;
+bool World::take_and_ack(bool patient) {
+    if (!receive(consumer_, patient)) return false;
     ack(consumer_, consumer_.held.size() - 1);
     return true;
 }
@@ -269,11 +297,12 @@ void World::others_fall_asleep() {
 }
 
 void World::wake_others(bool subject_is_stopped) {
+    wake_supervisor(subject_is_stopped);
     if (items_ticket_) {
         const bool woken = view_.header->items.signal.load() != items_ticket_->signal;
         shm::leave_waiters(view_.header->items, *items_ticket_);
         items_ticket_.reset();
-        const bool missed = take_and_ack();
+        const bool missed = take_and_ack(false);
         if (missed && !woken && !subject_is_stopped) {
             ledger_.breach("a consumer sleeps on, though there is a message for it");
         }
@@ -282,7 +311,7 @@ void World::wake_others(bool subject_is_stopped) {
         const bool woken = view_.header->space.signal.load() != space_ticket_->signal;
         shm::leave_waiters(view_.header->space, *space_ticket_);
         space_ticket_.reset();
-        if (send(producer_, false) && !woken && !subject_is_stopped) {
+        if (send(producer_, false, false) && !woken && !subject_is_stopped) {
             ledger_.breach("a producer sleeps on, though there is room for it");
         }
     }
@@ -306,6 +335,7 @@ void World::finish(bool counters_exact) {
         if (party->there()) supervise_->reclaim(party->number, shm::Ending::detached);
     }
     reclaim_strangers();
+    if (journal_) end_journal();
     check_empty(*segment_, view_);
     if (dead_) check_moves();
     check_counters(counters_exact);
