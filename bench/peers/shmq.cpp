@@ -1,0 +1,183 @@
+// shmq, by its public interface; its guarantees are always on: every message is acked.
+//
+//   exclusive   one producer and one consumer hold their roles alone; else both are shared
+//   batch       send_batch, receive_batch and one ack for all of them, 64 at a time
+//   loan        built in the queue's memory and read there; nothing is copied but what `touch` says
+//   durable     the confirm of each message is waited for, so many messages behind
+#include <shmq/client.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "peers/works.hpp"
+
+namespace shmq::bench {
+namespace {
+
+template <typename T>
+T need(Result<T> result) {
+    if (!result) [[unlikely]]
+        die(result.error().message());
+    return std::move(result).value();
+}
+
+void need_done(const Result<void>& result) {
+    if (!result) [[unlikely]]
+        die(result.error().message());
+}
+
+constexpr std::size_t batch_most = 64;
+constexpr std::size_t slot_header_bytes = 32;
+
+struct Shmq {
+    explicit Shmq(const Case& of) : one(of), client(connect(of)) {
+        for (unsigned lane = 0; lane < lanes(); ++lane)
+            need_done(client.create(own_name("queue", lane), options()));
+        for (unsigned lane = 0; lane < lanes(); ++lane)
+            queues[lane] = own_name("queue", lane);
+    }
+    ~Shmq() {
+        for (unsigned lane = 0; lane < lanes(); ++lane)
+            (void)client.remove(queues[lane], true);
+    }
+    Shmq(const Shmq&) = delete;
+    Shmq& operator=(const Shmq&) = delete;
+
+    static Client connect(const Case& one) { return need(Client::connect({.socket = one.server})); }
+    unsigned lanes() const { return one.work == "latency" || one.work == "wake" ? 2 : 1; }
+
+    QueueOptions options() const {
+        QueueOptions made;
+        made.max_message = std::max<std::uint64_t>(one.size, 1024);
+        made.exclusive_producer = made.exclusive_consumer = one.is("exclusive");
+        const std::size_t slot = std::bit_ceil(one.size + slot_header_bytes);
+        made.slot_size =
+            static_cast<std::uint32_t>(slot > 512 ? 64 : std::max<std::size_t>(slot, 64));
+        // As many slots as pay for messages of this size: a ring that outgrows the caches costs.
+        made.capacity = one.size <= 1024 ? 4096 : 64;
+        if (one.is("durable")) made.durability = Durability::durable;
+        return made;
+    }
+
+    class Sender {
+      public:
+        Sender(Shmq& shmq, Place place)
+            : one_(shmq.one),
+              client_(connect(one_)),
+              producer_(need(client_.producer(shmq.queues[place.lane]))),
+              batch_bytes_(one_.is("batch") ? one_.size * batch_most : 0),
+              loans_(one_.is("loan")),
+              durable_(one_.is("durable")) {}
+
+        void send(Bytes payload) {
+            if (!batch_bytes_.empty()) return send_in_batch(payload);
+            if (loans_) return send_loan(payload);
+            if (one_.spin)
+                send_spinning(payload);
+            else
+                need_done(producer_.send(payload));
+            if (durable_ && ++unconfirmed_ >= one_.window / 2) confirm();
+        }
+        void flush() {
+            if (durable_) need_done(producer_.await_confirm(Durability::durable));
+            if (batched_ == 0) return;
+            std::array<Bytes, batch_most> batch;
+            for (std::size_t i = 0; i < batched_; ++i)
+                batch[i] = Bytes(batch_bytes_).subspan(i * one_.size, one_.size);
+            for (std::size_t sent = 0; sent < batched_;)
+                sent += need(producer_.send_batch(
+                    std::span<const Bytes>(batch).subspan(sent, batched_ - sent)));
+            batched_ = 0;
+        }
+
+      private:
+        void send_spinning(Bytes payload) {
+            for (;;) {
+                const auto sent = producer_.try_send(payload);
+                if (sent) [[likely]]
+                    return;
+                if (sent.condition() != Condition::full) need_done(sent);
+            }
+        }
+        void send_loan(Bytes payload) {
+            Loan loan = need(producer_.loan(payload.size()));
+            pass(one_.touch, loan.data(), payload.data(), payload.size());
+            need_done(producer_.send(loan));
+        }
+        void send_in_batch(Bytes payload) {
+            copy_bytes(batch_bytes_.data() + batched_ * one_.size, payload.data(), one_.size);
+            if (++batched_ == batch_most) flush();
+        }
+        // Half a window at a time: while one half is being synced, the next is sent.
+        void confirm() {
+            if (half_ != 0)
+                need_done(producer_.await_confirm_until(half_, Durability::durable,
+                                                        Producer::Deadline::max()));
+            half_ = producer_.last_receipt();
+            unconfirmed_ = 0;
+        }
+
+        Case one_;
+        Client client_;
+        Producer producer_;
+        std::vector<std::byte> batch_bytes_;
+        std::size_t batched_ = 0;
+        bool loans_;
+        bool durable_;
+        unsigned unconfirmed_ = 0;
+        std::uint64_t half_ = 0;
+    };
+
+    class Receiver {
+      public:
+        Receiver(Shmq& shmq, Place place)
+            : one_(shmq.one),
+              client_(connect(one_)),
+              consumer_(need(client_.consumer(shmq.queues[place.lane]))),
+              batches_(one_.is("batch")) {}
+
+        void receive(Room into) {
+            if (batches_) return receive_in_batch(into);
+            if (!one_.spin) return take(need(consumer_.receive()), into);
+            for (;;) {
+                auto message = need(consumer_.try_receive());
+                if (message) return take(std::move(*message), into);
+            }
+        }
+
+      private:
+        void take(Message message, Room into) {
+            pass(one_.touch, into.data(), message.data(), message.size());
+            need_done(message.ack());
+        }
+        void receive_in_batch(Room into) {
+            if (next_ == batch_.size()) {
+                if (consumer_.ack(batch_) != batch_.size()) die("an ack failed");
+                batch_.clear();
+                next_ = 0;
+                need(consumer_.receive_batch(batch_, batch_most));
+            }
+            const Message& message = batch_[next_++];
+            pass(one_.touch, into.data(), message.data(), message.size());
+        }
+
+        Case one_;
+        Client client_;
+        Consumer consumer_;
+        bool batches_;
+        std::vector<Message> batch_;
+        std::size_t next_ = 0;
+    };
+
+    Case one;
+    Client client;
+    std::string queues[2];
+};
+
+}  // namespace
+}  // namespace shmq::bench
+
+int main(int count, char** arguments) {
+    return shmq::bench::run_peer<shmq::bench::Shmq>(count, arguments);
+}
