@@ -38,6 +38,12 @@ class Failure : public std::exception {
     std::string text_;
 };
 
+// A queue is not there. Where one of a similar name is, run() says so.
+class QueueMissing : public Failure {
+  public:
+    using Failure::Failure;
+};
+
 // The status that goes with a condition of the library.
 Exit status_of(Condition condition);
 // `doing`: what failed, put before the error's own sentence; empty where that names the queue.
@@ -71,12 +77,13 @@ struct Verb {
     bool takes_tail = false;
 };
 
-// All verbs in the order of --help.
+// All verbs in the order of --help, which shows them in groups.
 std::span<const Verb* const> verbs();
+std::string_view group_of(const Verb& verb);
 
 extern const Verb create_verb, ls_verb, info_verb, status_verb, rm_verb, purge_verb, send_verb,
     recv_verb, pending_verb, ack_verb, nack_verb, extend_verb, release_verb, dlq_verb, peek_verb,
-    journal_verb, chaos_verb, version_verb;
+    mv_verb, consumers_verb, stats_verb, journal_verb, chaos_verb, version_verb;
 
 const Verb* find_verb(std::string_view name);  // null if there is none
 

@@ -12,11 +12,14 @@
 #include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "cli/units.hpp"
+#include "cli/watch.hpp"
 
 namespace shmq::cli {
 namespace {
 
 constexpr char mark = '\x01';
+
+constexpr auto watch_least = std::chrono::milliseconds(50);
 
 constexpr std::size_t help_column = 32;  // where what an option does begins
 
@@ -82,8 +85,42 @@ void describe_program(CLI::App& app, Context& context) {
         ->check([](const std::string& path) {
             return path.empty() ? std::string("an empty path") : std::string();
         });
+    app.add_option_function<std::string>(
+           "--color",
+           [](const std::string& when) {
+               set_colour(when == "always"  ? Colour::always
+                          : when == "never" ? Colour::never
+                                            : Colour::automatic);
+           },
+           "When to use colours (default auto: on a terminal, unless $NO_COLOR is set)")
+        ->type_name("auto|always|never")
+        ->check([](const std::string& when) {
+            return when == "auto" || when == "always" || when == "never"
+                       ? std::string()
+                       : fmt::format("'{}'; it is auto, always or never", escape(when));
+        });
     app.require_subcommand(1);
     app.fallthrough();
+}
+
+// `: did you mean --json?` for an option that is not there.
+std::string suggestion(const CLI::App& app, const std::string& what, const std::string& verb) {
+    const std::size_t dashes = what.find(" --");
+    if (what.find("not expected") == std::string::npos || dashes == std::string::npos) return {};
+    const std::size_t end = std::min(what.find_first_of(" =,", dashes + 1), what.size());
+    const std::string word = what.substr(dashes + 3, end - dashes - 3);
+    std::vector<std::string_view> names;
+    const auto add = [&names](const CLI::App& options) {
+        for (const CLI::Option* option : options.get_options()) {
+            if (option->get_group().empty()) continue;
+            for (const std::string& name : option->get_lnames())
+                names.push_back(name);
+        }
+    };
+    add(app);
+    if (!verb.empty()) add(*app.get_subcommand(verb));
+    const std::string_view near = nearest(word, names);
+    return near.empty() ? std::string() : fmt::format(": did you mean --{}?", near);
 }
 
 // What CLI11 has to say, as help on standard output or as one of our error lines.
@@ -99,6 +136,7 @@ Action finish_parse(const CLI::App& app, const CLI::ParseError& error, const std
     }
     std::string what = error.what();
     std::erase(what, mark);
+    what += suggestion(app, what, verb);
     const std::string prefix = verb.empty() ? "" : verb + ": ";
     const std::string see = verb.empty() ? "shmq --help" : fmt::format("shmq {} --help", verb);
     throw Failure(Exit::usage, fmt::format("{}{}; see '{}'", prefix, escape(what), see));
@@ -108,11 +146,27 @@ Action finish_parse(const CLI::App& app, const CLI::ParseError& error, const std
 
 // ---- Options -----------------------------------------------------------------------------------
 
-void Options::name(std::string& target) {
-    value("NAME", "", "Name of the queue", [&target](const std::string& text) {
+void Options::name(std::string& target, const char* label, const char* help) {
+    value(label, "", help, [&target](const std::string& text) {
         if (const std::string wrong = check_queue_name(text); !wrong.empty()) throw BadValue(wrong);
         target = text;
     })->required();
+}
+
+void Options::optional_name(std::string& target, const char* help) {
+    value("NAME", "", help, [&target](const std::string& text) {
+        if (const std::string wrong = check_queue_name(text); !wrong.empty()) throw BadValue(wrong);
+        target = text;
+    });
+}
+
+void Options::watch() {
+    value("--watch", "[INTERVAL]", "Again every so often (default 1s), until SIGINT",
+          [this](const std::string& text) {
+              const auto parsed = parse_duration(text);
+              if (!parsed) throw BadValue(fmt::format("'{}': {}", escape(text), parsed.error()));
+              watch_every = std::max<std::chrono::nanoseconds>(*parsed, watch_least);
+          });
 }
 
 void Options::words(const char* label, const char* help, std::vector<std::string>& target) {
@@ -181,10 +235,14 @@ void Options::exclude(Handle one, Handle other) {
 
 Arguments split_arguments(std::span<const char* const> words) {
     Arguments out;
-    bool socket_next = false;
+    bool value_next = false;
     bool verb_known = false;
     for (std::size_t i = 0; i < words.size(); ++i) {
-        const std::string_view word = words[i];
+        std::string_view word = words[i];
+        // Its value may be left out, and what follows is no interval then.
+        const bool interval =
+            i + 1 < words.size() && words[i + 1][0] >= '0' && words[i + 1][0] <= '9';
+        if (word == "--watch" && verb_known && !interval) word = "--watch=1s";
         const Verb* verb = find_verb(out.verb);
         if (word == "--" && verb != nullptr && verb->takes_tail) {
             out.tail.assign(words.begin() + static_cast<std::ptrdiff_t>(i) + 1, words.end());
@@ -192,10 +250,10 @@ Arguments split_arguments(std::span<const char* const> words) {
         }
         const bool special = word.starts_with('[') || word.starts_with(mark) || word == "++";
         out.words.push_back(special ? std::string(1, mark) + std::string(word) : std::string(word));
-        if (verb_known || socket_next) {
-            socket_next = false;
-        } else if (word == "--socket") {
-            socket_next = true;
+        if (verb_known || value_next) {
+            value_next = false;
+        } else if (word == "--socket" || word == "--color") {
+            value_next = true;
         } else if (!word.starts_with('-')) {
             out.verb = out.words.back();
             verb_known = true;
@@ -218,13 +276,15 @@ Action parse(std::span<const char* const> words, Context& context) {
     CLI::App app;
     describe_program(app, context);
     Action action;
+    std::optional<Options> options;
     for (const Verb* verb : verbs()) {
         CLI::App* sub = app.add_subcommand(std::string(verb->name), std::string(verb->summary));
+        sub->group(std::string(group_of(*verb)));
         sub->footer(fmt::format("Example:\n{}", verb->example));
         // Options of the other verbs are never looked at: not made, they cost nothing.
         if (verb->name != arguments.verb) continue;
-        Options options(*sub);
-        action = verb->prepare(options, context);
+        options.emplace(*sub);
+        action = verb->prepare(*options, context);
     }
     std::reverse(arguments.words.begin(),
                  arguments.words.end());  // as CLI11 wants them
@@ -234,6 +294,7 @@ Action parse(std::span<const char* const> words, Context& context) {
         return finish_parse(app, error, arguments.verb);
     }
     context.socket = unmark(context.socket);
+    if (options && options->watch_every) return watched(std::move(action), *options->watch_every);
     return action;
 }
 

@@ -48,9 +48,9 @@ Exit list(const std::vector<Letter>& letters, bool json) {
     }
     if (letters.empty()) return Exit::nothing;
     using enum Table::Align;
-    Table table{{"SEQUENCE", right}, {"SOURCE"},      {"REASON"},
-                {"FAILURES", right}, {"AGE", right},  {"REDRIVEN", right},
-                {"PID", right},      {"SIZE", right}, {"EXECUTABLE"}};
+    Table table{{"SEQUENCE", right},    {"SOURCE"},         {"REASON"},
+                {"FAILURES", right, 1}, {"AGE", right},     {"REDRIVEN", right, 2},
+                {"PID", right, 3},      {"SIZE", right, 4}, {"EXECUTABLE"}};
     for (const Letter& letter : letters) {
         const DeadLetter& history = letter.history;
         table.add_row(

@@ -129,6 +129,7 @@ Action prepare(Options& command, const Context& context) {
     auto options = std::make_shared<InfoOptions>();
     command.name(options->name);
     command.json(options->json);
+    command.watch();
     return [options, &context] { return show(context, *options); };
 }
 

@@ -23,14 +23,14 @@ std::string table_of(const std::vector<QueueInfo>& queues) {
     using enum Table::Align;
     Table table{{"NAME"},
                 {"READY", right},
-                {"SPILLED", right},
+                {"SPILLED", right, 4},
                 {"LEASED", right},
-                {"RETURNED", right},
-                {"SENT", right},
-                {"ACKED", right},
-                {"DROPPED", right},
-                {"PRODUCERS", right},
-                {"CONSUMERS", right}};
+                {"RETURNED", right, 5},
+                {"SENT", right, 3},
+                {"ACKED", right, 2},
+                {"DROPPED", right, 1},
+                {"PRODUCERS", right, 6},
+                {"CONSUMERS", right, 1}};
     for (const QueueInfo& queue : queues) {
         table.add_row(
             {queue.name + (queue.quarantined ? " (quarantined)" : ""), format_count(queue.ready),
@@ -64,6 +64,7 @@ Exit list(const Context& context, const LsOptions& options) {
 Action prepare(Options& command, const Context& context) {
     auto options = std::make_shared<LsOptions>();
     const auto json = command.json(options->json);
+    command.watch();
     // Names alone, for the shell's completion.
     Options::exclude(command.hidden_flag("--names", options->names), json);
     return [options, &context] { return list(context, *options); };

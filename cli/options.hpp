@@ -38,12 +38,18 @@ class Options {
     explicit Options(CLI::App& app) : app_(app) {}
 
     // The positional NAME of a queue, checked.
-    void name(std::string& target);
+    void name(std::string& target, const char* label = "NAME",
+              const char* help = "Name of the queue");
+    // The same, and it may be left out: empty.
+    void optional_name(std::string& target, const char* help);
     // Positional words of any number.
     void words(const char* label, const char* help, std::vector<std::string>& target);
 
     Handle flag(const char* flags, const char* help, bool& target);
     Handle json(bool& target);
+    // --watch: do it every so often (cli/watch.hpp). For verbs that only show something.
+    void watch();
+    std::optional<std::chrono::nanoseconds> watch_every;
     // For our own scripts: not in --help.
     Handle hidden_flag(const char* flags, bool& target);
     Handle text(const char* flags, const char* type, const char* help, std::string& target);

@@ -15,6 +15,8 @@
 namespace shmq::cli {
 namespace {
 
+std::string* collected = nullptr;
+
 // Somebody else may have made our end of a terminal or pipe non-blocking; then wait for room.
 bool wait_for_room(int fd) {
     pollfd ready{fd, POLLOUT, 0};
@@ -37,7 +39,15 @@ bool write_all(int fd, std::string_view text) {
 
 }  // namespace
 
+void collect_output(std::string* into) {
+    collected = into;
+}
+
 void print(std::string_view text) {
+    if (collected != nullptr) {
+        *collected += text;
+        return;
+    }
     if (!write_all(STDOUT_FILENO, text)) {
         throw Failure(Exit::failed, fmt::format("standard output: {}", std::strerror(errno)));
     }

@@ -17,6 +17,8 @@ namespace shmq::cli {
 
 // All of it to standard output, or Failure.
 void print(std::string_view text);
+// From here on print() adds to `into` instead; null: to standard output again.
+void collect_output(std::string* into);
 // One line `shmq: TEXT` on standard error; escapes nothing.
 void complain(std::string_view text);
 

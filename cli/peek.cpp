@@ -61,8 +61,8 @@ Json to_json(const shm::MessageView& message) {
 
 std::string table_of(const std::vector<shm::MessageView>& messages) {
     using enum Table::Align;
-    Table table{{"SEQUENCE", right},   {"STATE"},       {"AGE", right},
-                {"DELIVERIES", right}, {"SIZE", right}, {"CONTENT"}};
+    Table table{{"SEQUENCE", right},      {"STATE"},          {"AGE", right, 2},
+                {"DELIVERIES", right, 3}, {"SIZE", right, 1}, {"CONTENT"}};
     for (const shm::MessageView& message : messages) {
         // A character that the limit cut is not shown as broken.
         const std::string_view text = text_of(message);

@@ -58,9 +58,10 @@ std::string time_left(const wire::Pending& message) {
 
 std::string table_of(const std::vector<wire::Pending>& messages) {
     using enum Table::Align;
-    Table table{{"SEQUENCE", right}, {"STATE"},       {"PID", right},  {"UID", right},
-                {"PROCESS"},         {"AGE", right},  {"LEFT", right}, {"DELIVERIES", right},
-                {"FAILURES", right}, {"SIZE", right}, {"EXECUTABLE"}};
+    Table table{
+        {"SEQUENCE", right},    {"STATE"},          {"PID", right},  {"UID", right, 5},
+        {"PROCESS", {}, 2},     {"AGE", right},     {"LEFT", right}, {"DELIVERIES", right, 1},
+        {"FAILURES", right, 3}, {"SIZE", right, 4}, {"EXECUTABLE"}};
     for (const wire::Pending& message : messages) {
         table.add_row(
             {std::to_string(message.sequence),
@@ -94,6 +95,7 @@ Action prepare(Options& command, const Context& context) {
     auto options = std::make_shared<PendingOptions>();
     command.name(options->name);
     command.json(options->json);
+    command.watch();
     return [options, &context] { return show(context, *options); };
 }
 

@@ -56,6 +56,7 @@ Exit show(const Context& context, bool json) {
 Action prepare(Options& command, const Context& context) {
     auto json = std::make_shared<bool>(false);
     command.json(*json);
+    command.watch();
     return [json, &context] { return show(context, *json); };
 }
 

@@ -9,8 +9,23 @@
 #include <fmt/color.h>
 
 namespace shmq::cli {
+namespace {
+
+Colour wanted = Colour::automatic;
+
+winsize size_of_terminal() {
+    winsize size{};
+    return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size : winsize{};
+}
+
+}  // namespace
+
+void set_colour(Colour when) {
+    wanted = when;
+}
 
 bool coloured() {
+    if (wanted != Colour::automatic) return wanted == Colour::always;
     const char* refused = std::getenv("NO_COLOR");
     const char* kind = std::getenv("TERM");
     return (refused == nullptr || *refused == 0) && kind != nullptr && *kind != 0 &&
@@ -18,8 +33,11 @@ bool coloured() {
 }
 
 std::size_t terminal_width() {
-    winsize size{};
-    return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+    return size_of_terminal().ws_col;
+}
+
+std::size_t terminal_height() {
+    return size_of_terminal().ws_row;
 }
 
 std::string wrap(std::string_view text, std::size_t width) {

@@ -8,10 +8,15 @@
 
 namespace shmq::cli {
 
-// Whether to colour: a terminal, not a dumb one, and NO_COLOR is unset or empty.
+enum class Colour { automatic, always, never };
+// What the user wants; `automatic` until somebody says.
+void set_colour(Colour when);
+// Whether to colour: where nothing else is said, on a terminal, not a dumb one, with NO_COLOR unset
+// or empty.
 bool coloured();
-// Columns of the terminal; 0: it is none, or does not say.
+// Columns and lines of the terminal; 0: it is none, or does not say.
 std::size_t terminal_width();
+std::size_t terminal_height();
 
 // Broken at blanks, so that no line is longer than `width` (longer words stay whole); 0: not at
 // all.

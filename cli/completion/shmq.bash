@@ -25,6 +25,7 @@ _shmq() {
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return
             ;;
+        --color) words='auto always never' ;;
         --overflow) words='block reject drop-oldest spill' ;;
         --when-full) words='block reject' ;;
         --durability) words='accepted logged durable' ;;
@@ -39,10 +40,11 @@ _shmq() {
                 words=$(shmq ${verb:+"$verb"} --help 2>/dev/null | grep -oE -- '(^|[ ,])--?[a-z0-9][a-z-]*' |
                     tr -d ' ,' | sort -u)
             elif [[ -z $verb ]]; then
-                words=$(shmq --help 2>/dev/null | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
+                words=$(shmq --help 2>/dev/null | sed -n 's/^  \([a-z][a-z]*\)  *[A-Z].*/\1/p')
             elif ((COMP_CWORD == verb_at + 1)); then
                 case $verb in
-                    info | rm | purge | send | recv | pending | peek | ack | nack | extend | release)
+                    info | rm | purge | send | recv | pending | peek | ack | nack | extend | release | mv | \
+                        consumers | stats)
                         words=$(_shmq_queues "$socket")
                         ;;
                     dlq) words='ls show redrive purge' ;;
@@ -51,7 +53,7 @@ _shmq() {
             elif ((COMP_CWORD == verb_at + 2)) && [[ $verb == journal ]]; then
                 mapfile -t COMPREPLY < <(compgen -f -- "$current")
                 return
-            elif ((COMP_CWORD == verb_at + 2)) && [[ $verb == dlq ]]; then
+            elif ((COMP_CWORD == verb_at + 2)) && [[ $verb == dlq || $verb == mv ]]; then
                 words=$(_shmq_queues "$socket")
             fi
             ;;

@@ -132,7 +132,7 @@ class ListingTest(CliTest):
 
     def test_help_has_an_example_for_each_verb(self) -> None:
         text = self.shmq("--help").stdout.decode()
-        verbs = re.findall(r"(?m)^  ([a-z]+)  +[A-Z]", text.partition("Subcommands:")[2])
+        verbs = re.findall(r"(?m)^  ([a-z]+)  +[A-Z]", text.partition("Options:")[2])
         self.assertLessEqual({"create", "ls", "info", "status", "rm", "purge", "send", "recv",
                               "pending", "ack", "nack", "extend", "release", "dlq", "peek",
                               "journal", "version"}, set(verbs))

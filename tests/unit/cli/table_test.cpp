@@ -47,6 +47,35 @@ TEST(CliTerminal, WrapsAtBlanksAndKeepsLongWordsWhole) {
     EXPECT_EQ(wrap("", 9), "");
 }
 
+TEST(CliTable, ColumnsGoWhereTheTerminalIsTooNarrow) {
+    Table table{{"NAME"},
+                {"READY", Table::Align::right},
+                {"SENT", Table::Align::right, 1},
+                {"ACKED", Table::Align::right, 2},
+                {"NOTE"}};
+    table.add_row({"jobs", "12", "1", "2", "a note that is long"});
+    EXPECT_EQ(table.text(false, 42),
+              "NAME  READY  SENT  NOTE\n"
+              "jobs     12     1  a note that is long\n");
+    EXPECT_EQ(table.text(false, 34),
+              "NAME  READY  NOTE\n"
+              "jobs     12  a note that is long\n");
+    EXPECT_EQ(table.text(false, 24),
+              "NAME  READY  NOTE\n"
+              "jobs     12  a note tha…\n");
+    // What cannot be left out stays, if it does not fit either.
+    EXPECT_EQ(table.text(false, 3),
+              "NAME  READY  NOTE\n"
+              "jobs     12  a note …\n");
+    EXPECT_EQ(table.text(false, 0), table.text(false, 200));
+}
+
+TEST(CliTable, CutsBetweenCharacters) {
+    EXPECT_EQ(cut_to("\xC3\xA4\xC3\xA4\xC3\xA4", 3), "\xC3\xA4\xC3\xA4\xC3\xA4");
+    EXPECT_EQ(cut_to("\xC3\xA4\xC3\xA4\xC3\xA4", 2), "\xC3\xA4…");
+    EXPECT_EQ(cut_to("abc", 0), "");
+}
+
 TEST(CliTable, WithoutRowsIsItsTitles) {
     EXPECT_EQ((Table{{"NAME"}, {"READY", Table::Align::right}}.text()), "NAME  READY\n");
 }
