@@ -7,6 +7,9 @@ import signal
 
 from cli_support import DONE, FAILED, NOTHING, USAGE, CliTest, main, state_of, wait_until
 
+# A command that holds its message, and not the pipes of this test once it is orphaned.
+HOLD = "exec sleep 30 >&- 2>&-"
+
 
 class MvTest(CliTest):
     def setUp(self) -> None:
@@ -47,7 +50,7 @@ class MvTest(CliTest):
     def test_what_a_consumer_holds_stays(self) -> None:
         self.target()
         self.send("held", "free")
-        holder = self.start("recv", self.queue, "-n", 1, "--exec", "sleep 100")
+        holder = self.start("recv", self.queue, "-n", 1, "--exec", HOLD)
         self.wait_for("leased", 1)
         self.assertEqual(self.json("mv", self.queue, self.to)["moved"], 1)
         self.assert_counts(leased=1, ready=0)
@@ -109,7 +112,7 @@ class ConsumersTest(CliTest):
         self.create()
         self.assertEqual(self.members(), [])
         self.send("a", "b")
-        holder = self.start("recv", self.queue, "-n", 1, "--exec", "sleep 100")
+        holder = self.start("recv", self.queue, "-n", 1, "--exec", HOLD)
         self.wait_for("leased", 1)
         (member,) = self.members()
         self.assertEqual((member["role"], member["pid"], member["uid"], member["in_flight"]),
