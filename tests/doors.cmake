@@ -25,3 +25,14 @@ if(NOT SHMQ_SANITIZE AND CMAKE_BUILD_TYPE STREQUAL "Release")
   shmq_add_test(contract.abi contract 60 ${Python3_EXECUTABLE}
                 ${CMAKE_CURRENT_SOURCE_DIR}/contract/abi.py $<TARGET_FILE:shmq>)
 endif()
+
+# The Python package, under the Python that it is for.
+if(TARGET shmq_python AND TARGET shmq_cli)
+  file(GLOB python_tests CONFIGURE_DEPENDS python/*_test.py)
+  foreach(script IN LISTS python_tests)
+    get_filename_component(name ${script} NAME_WE)
+    shmq_add_test(contract.python_${name} contract 120 ${SHMQ_PYTHON_PROGRAM} ${script})
+    set_property(TEST contract.python_${name} APPEND PROPERTY ENVIRONMENT
+                 "PYTHONPATH=${PROJECT_BINARY_DIR}/python")
+  endforeach()
+endif()

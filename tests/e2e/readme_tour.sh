@@ -85,4 +85,21 @@ cmake -S "$directory/source" -B "$directory/build" -DCMAKE_PREFIX_PATH="$directo
 cmake --build "$directory/build" >/dev/null
 timeout 60 "$directory/build/greetings" >"$directory/greetings"
 expect "$directory/greetings" "hello"
+
+# ---- the same in C and in Python -----------------------------------------------------------------
+blocks "c quickstart" >"$directory/source/main.c"
+read -ra flags < <(PKG_CONFIG_PATH=$(dirname "$(find "$directory/prefix" -name shmq.pc)") \
+    pkg-config --cflags --libs shmq)
+cc -std=c99 -pedantic -Wall -Wextra -Werror "$directory/source/main.c" -o "$directory/c_greetings" \
+    "${flags[@]}"
+LD_LIBRARY_PATH=$(dirname "$(find "$directory/prefix" -name libshmq.so.1)")
+export LD_LIBRARY_PATH
+timeout 60 "$directory/c_greetings" >"$directory/c_out"
+expect "$directory/c_out" "hello"
+package=$directory/prefix/lib/python3/dist-packages
+if [[ -d $package/shmq ]]; then
+    blocks "python quickstart" >"$directory/source/main.py"
+    PYTHONPATH=$package timeout 60 /usr/bin/python3 "$directory/source/main.py" >"$directory/python_out"
+    expect "$directory/python_out" "hello"
+fi
 echo "the README's commands did what it says"

@@ -1,0 +1,10 @@
+// Producer and Loan for Python.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace shmq::python {
+
+void bind_producer(pybind11::module_& module);
+
+}  // namespace shmq::python
