@@ -12,8 +12,7 @@
 //
 // Rounds of both are interleaved, and the best of each counts: a shared disk and other people's
 // work only ever make it slower. --directory=PATH (default: the system's directory for temporary
-// files),
-// --rounds=N, --megabytes=N.
+// files), --rounds=N, --megabytes=N, --json=FILE: the same for programs.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -26,6 +25,7 @@
 #include <cstring>
 #include <deque>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
@@ -51,6 +51,7 @@ struct Options {
     std::filesystem::path directory = std::filesystem::temp_directory_path();
     int rounds = 5;
     std::uint64_t megabytes = 512;
+    std::string json;  // the same for programs: a file
 };
 
 [[noreturn]] void give_up(const std::string& what) {
@@ -244,6 +245,20 @@ Spill spill_round(const Options& options, std::size_t bytes) {
     return result;
 }
 
+// The same for programs.
+nlohmann::json report = nlohmann::json::array();
+
+void add_to_report(const std::string& key, const std::string& title, const char* unit,
+                   bool lower_is_better, double figure, const char* limit_name, double limit) {
+    report.push_back({{"key", key},
+                      {"title", title},
+                      {"unit", unit},
+                      {"lower_is_better", lower_is_better},
+                      {"figure", figure},
+                      {"limit_name", limit_name},
+                      {"limit", limit}});
+}
+
 double ratio(double ours, double theirs) {
     return theirs > 0 ? ours / theirs : 0;
 }
@@ -260,6 +275,11 @@ void spill(const Options& options) {
             best[i].better(spill_round(options, sizes[i]));
     for (std::size_t i = 0; i < sizes.size(); ++i) {
         const Spill& one = best[i];
+        const std::string size = std::to_string(sizes[i]);
+        add_to_report("write/" + size, "messages of " + size + " B written", "MB/s", false,
+                      one.write_mb, "fio", one.fio.write_mb);
+        add_to_report("read/" + size, "messages of " + size + " B read back", "MB/s", false,
+                      one.read_mb, "fio", one.fio.read_mb);
         std::printf("%8zu %9llu | %8.0f %9.0f %6.2f %9.2f | %8.0f %9.0f %6.2f %9.2f | %.2f\n",
                     sizes[i], static_cast<unsigned long long>(one.block_bytes), one.write_mb,
                     one.fio.write_mb, ratio(one.write_mb, one.fio.write_mb),
@@ -359,6 +379,12 @@ void durable(const Options& options) {
     row("write 4 KiB + fdatasync", alone);
     for (std::size_t i = 0; i < depths.size(); ++i)
         row(std::to_string(depths[i]) + " outstanding", best[i]);
+    for (std::size_t i = 0; i < depths.size(); ++i) {
+        const std::string depth = std::to_string(depths[i]);
+        add_to_report("durable/" + depth,
+                      "1 KiB written and synced, " + depth + " outstanding, median", "ns", true,
+                      best[i].p50_us * 1000, "write and fdatasync", alone.p50_us * 1000);
+    }
 }
 
 const char* file_system_of(const std::filesystem::path& path) {
@@ -395,6 +421,8 @@ int main(int count, char** arguments) {
             options.rounds = std::stoi(value);
         else if (argument.starts_with("--megabytes="))
             options.megabytes = std::stoull(value);
+        else if (argument.starts_with("--json="))
+            options.json = value;
         else if (!argument.starts_with("--benchmark"))
             give_up("unknown: " + std::string(argument));
     }
@@ -404,5 +432,6 @@ int main(int count, char** arguments) {
     if (!have_fio()) std::printf("fio is not installed: its columns stay 0\n");
     spill(options);
     durable(options);
+    if (!options.json.empty()) std::ofstream(options.json) << report << '\n';
     return 0;
 }

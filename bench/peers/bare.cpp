@@ -193,7 +193,7 @@ void idle_loop(const Case& one) {
                                    stage.times.add(now - due);
                                }
                            }}};
-    print_times(play(roles, one.real_time, one.seconds * 4 + 10), 1, 1);
+    print_times(play(roles, terms(one)), 1, 1);
 }
 
 }  // namespace

@@ -48,7 +48,8 @@ struct Case {
     double rate = 0;         // open loop: messages a second
     unsigned idle_us = 100;  // wake: how long the other has been asleep
     unsigned window = 1000;  // confirms: messages that may be unconfirmed
-    bool real_time = true;   // priority, where it is allowed
+    bool pinned = true;      // see Terms
+    bool real_time = true;
 
     bool is(const char* word) const { return variant.find(word) != std::string::npos; }
 };

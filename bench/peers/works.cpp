@@ -46,6 +46,8 @@ void set(Case& one, std::string_view name, std::string_view value) {
         one.idle_us = count_of(value);
     else if (name == "window")
         one.window = count_of(value);
+    else if (name == "pinned")
+        one.pinned = count_of(value) != 0;
     else if (name == "real_time")
         one.real_time = count_of(value) != 0;
     else

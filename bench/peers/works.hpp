@@ -73,6 +73,10 @@ class Stride {
     std::uint64_t length_ = 1;
 };
 
+inline Terms terms(const Case& one) {
+    return {.pinned = one.pinned, .real_time = one.real_time, .seconds_most = one.seconds * 4 + 15};
+}
+
 // ---- Throughput --------------------------------------------------------------------------------
 
 template <Transport Peer>
@@ -91,12 +95,14 @@ template <Transport Peer>
     sender.flush();
     account.messages = sent;
     account.cpu_seconds = cpu_seconds() - cpu_before;
-    if (stage.ended_producers.fetch_add(1) + 1 < one.producers) return;
-    std::vector<std::byte> last(one.size);
-    set_first_word(last, end_mark);
-    for (unsigned i = 0; i < one.consumers; ++i)
-        sender.send(last);
-    sender.flush();
+    if (stage.ended_producers.fetch_add(1) + 1 == one.producers) {
+        std::vector<std::byte> last(one.size);
+        set_first_word(last, end_mark);
+        for (unsigned i = 0; i < one.consumers; ++i)
+            sender.send(last);
+        sender.flush();
+    }
+    stage.leave();
 }
 
 template <Transport Peer>
@@ -127,6 +133,7 @@ template <Transport Peer>
     account.messages = received - received_warm;
     account.ended = monotonic_now();
     account.cpu_seconds = cpu_seconds() - cpu_before;
+    stage.leave();
 }
 
 template <Transport Peer>
@@ -137,7 +144,7 @@ void throughput(const Case& one) {
         roles.push_back({0, [&, i](Stage& stage) { produce(peer, one, i, stage); }});
     for (unsigned i = 0; i < one.consumers; ++i)
         roles.push_back({1, [&, i](Stage& stage) { consume(peer, one, i, stage); }});
-    print_throughput(one, play(roles, one.real_time, one.seconds * 3 + 10));
+    print_throughput(one, play(roles, terms(one)));
 }
 
 // ---- Latency -----------------------------------------------------------------------------------
@@ -155,6 +162,7 @@ void echo(Peer& peer, const Case& one, Stage& stage) {
         sender.send(bytes);
         sender.flush();
     }
+    stage.leave();
 }
 
 // The first half of the time in bursts, so that the clock, read once a burst, does not count in the
@@ -195,6 +203,7 @@ void call(Peer& peer, const Case& one, Stage& stage) {
     set_first_word(bytes, end_mark);
     sender.send(bytes);
     sender.flush();
+    stage.leave();
 }
 
 template <Transport Peer>
@@ -202,7 +211,7 @@ void latency(const Case& one) {
     Peer peer(one);
     const Role roles[] = {{0, [&](Stage& stage) { call(peer, one, stage); }},
                           {1, [&](Stage& stage) { echo(peer, one, stage); }}};
-    print_times(play(roles, one.real_time, one.seconds * 3 + 10), 2 * burst, 2);
+    print_times(play(roles, terms(one)), 2 * burst, 2);
 }
 
 // ---- Wake-up -----------------------------------------------------------------------------------
@@ -232,6 +241,7 @@ void wake_role(Peer& peer, const Case& one, bool first, Stage& stage) {
             times.add(now - first_word(bytes));
         }
     }
+    stage.leave();
 }
 
 template <Transport Peer>
@@ -239,7 +249,7 @@ void wake(const Case& one) {
     Peer peer(one);
     const Role roles[] = {{0, [&](Stage& stage) { wake_role(peer, one, true, stage); }},
                           {1, [&](Stage& stage) { wake_role(peer, one, false, stage); }}};
-    print_times(play(roles, one.real_time, one.seconds * 3 + 10), 1, 1);
+    print_times(play(roles, terms(one)), 1, 1);
 }
 
 // ---- Open loop ---------------------------------------------------------------------------------
@@ -273,6 +283,7 @@ void open_loop_sender(Peer& peer, const Case& one, Stage& stage) {
     sender.flush();
     stage.accounts[0].messages = all;
     stage.accounts[0].ended = monotonic_now();
+    stage.leave();
 }
 
 template <Transport Peer>
@@ -290,6 +301,7 @@ void open_loop_receiver(Peer& peer, const Case& one, Stage& stage) {
         const std::uint64_t now = ticks();
         stage.times.add(now > due ? now - due : 0);
     }
+    stage.leave();
 }
 
 template <Transport Peer>
@@ -297,7 +309,7 @@ void open_loop(const Case& one) {
     Peer peer(one);
     const Role roles[] = {{0, [&](Stage& stage) { open_loop_sender(peer, one, stage); }},
                           {1, [&](Stage& stage) { open_loop_receiver(peer, one, stage); }}};
-    print_times(play(roles, one.real_time, one.seconds * 4 + 10), 1, 1);
+    print_times(play(roles, terms(one)), 1, 1);
 }
 
 template <Transport Peer>

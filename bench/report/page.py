@@ -163,7 +163,15 @@ class Page:
         for key, work in report.works.items():
             sections.setdefault(key.split("/")[0], []).append(work)
         for name, works in sections.items():
-            parts += [f"<h2>{html.escape(name.replace('_', ' '))}</h2>", self.section_plot(works)]
+            parts.append(f"<h2>{html.escape(name.replace('_', ' '))}</h2>")
+            single = [work for work in works if len(report.rows[work.key]) == 1]
+            if single:
+                parts.append(table(["", "who", "median", "spread of the rounds", ""],
+                                   [("", report.short(work)) for work in single], 4))
+            works = [work for work in works if work not in single]
+            if not works:
+                continue
+            parts.append(self.section_plot(works))
             if name in ("open_loop", "half_peak"):
                 parts += [self.percentiles(work) for work in works]
             parts += [self.work_table(work) for work in works]

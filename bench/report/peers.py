@@ -57,5 +57,63 @@ PIPE = Subject("pipe", "peer_descriptors", "pipe", "", NO_ACK, "1 MiB of buffer 
 UNIX_STREAM = Subject("Unix stream socket", "peer_descriptors", "stream", "", NO_ACK, "1 MiB of buffer")
 SEQPACKET = Subject("Unix seqpacket socket", "peer_descriptors", "seqpacket", "", NO_ACK, "1 MiB of buffer")
 
+POSIX_MQ = Subject("POSIX message queue", "peer_posix_mq", "", "libc6", NO_ACK,
+                   "as many messages as fs.mqueue.msg_max allows")
+
+# Peers with threads or servers of their own: the processors are not taken from those.
+FREE = {"pinned": 0}
+ZEROMQ = Subject("ZeroMQ", "peer_zeromq", "", "libzmq3-dev", NO_ACK + "; what was under way is lost with "
+                 "either side", "PUSH to PULL over ipc://, blocking calls; its own threads batch",
+                 arguments={**FREE, "spin": 0})
+NNG = Subject("nng", "peer_nng", "", "libnng-dev", NO_ACK + "; what was under way is lost with either side",
+              "push to pull over ipc://, nng_sendmsg and nng_recvmsg, blocking", arguments={**FREE, "spin": 0})
+ICEORYX = Subject("iceoryx", "peer_iceoryx", "", "libiceoryx-posh-dev", NO_ACK + "; lossless between the living "
+                  "as set here", "loaned chunks; WAIT_FOR_CONSUMER and BLOCK_PRODUCER, queue of 256; take() where "
+                  "nobody sleeps, else a WaitSet", server="roudi")
+
+# Servers of a level of durability; each is compared with shmq at that level alone.
+# Clients and servers share both processors, at one priority.
+BROKER_PLACE = {**FREE, "window": 1000}
+SHMQ_ACCEPTED = SHARED.having("shmq", variant="shared", **BROKER_PLACE,
+                              setting="send returns when the message is accepted: in the queue's shared memory, "
+                              "whence it survives any process; each acked")
+SHMQ_DURABLE = SHARED.having("shmq", variant="shared,durable", **BROKER_PLACE,
+                             setting="durable queue; the sender awaits confirms, up to 1000 messages behind; "
+                             "each acked")
+
+
+def broker(name: str, program: str, level: str, package: str, server: str, guarantees: str, setting: str,
+           **arguments) -> Subject:
+    return Subject(name, program, level, package, guarantees, setting, server=server,
+                   arguments={**BROKER_PLACE, **arguments})
+
+
+ACCEPTED_BROKERS = [
+    broker("RabbitMQ", "peer_rabbitmq", "accepted", "rabbitmq-server", "rabbitmq",
+           "in the broker's memory; lost with it; redelivered when a consumer dies",
+           "transient classic queue over loopback, publisher confirms up to 1000 behind, prefetch 1000, one ack "
+           "for 250"),
+    broker("Redis Streams", "peer_redis", "accepted", "redis-server", "redis",
+           "in the server's memory; lost with it; a dead consumer's messages must be claimed",
+           "Unix socket, appendonly no; XADD pipelined 1000 at a time, XREADGROUP of 1000, one XACK"),
+    broker("beanstalkd", "peer_beanstalkd", "accepted", "beanstalkd", "beanstalkd",
+           "in the server's memory; lost with it; redelivered when a consumer dies",
+           "Unix socket; puts pipelined 128 at a time, 64 reserves under way, each deleted",
+           window=128),  # more small answers than that fill a Unix socket, and it waits for us
+]
+DURABLE_BROKERS = [
+    broker("RabbitMQ", "peer_rabbitmq", "durable", "rabbitmq-server", "rabbitmq",
+           "synced before the confirm (quorum queue of one node)",
+           "quorum queue over loopback, publisher confirms up to 1000 behind, prefetch 1000, one ack for 250"),
+    broker("Redis Streams", "peer_redis", "durable", "redis-server", "redis_durable",
+           "synced before the answer (appendfsync always)",
+           "Unix socket, appendonly yes, appendfsync always; XADD pipelined 1000 at a time, XREADGROUP of 1000, "
+           "one XACK"),
+    broker("beanstalkd", "peer_beanstalkd", "durable", "beanstalkd", "beanstalkd_durable",
+           "synced at each write of its log (-f 0)",
+           "Unix socket, -b -f 0; puts pipelined 128 at a time, 64 reserves under way, each deleted",
+           window=128),  # more small answers than that fill a Unix socket, and it waits for us
+]
+
 # In the order of the report.
-LOCAL_PEERS = [BOOST, PIPE, UNIX_STREAM, SEQPACKET]
+LOCAL_PEERS = [BOOST, POSIX_MQ, PIPE, UNIX_STREAM, SEQPACKET, ZEROMQ, NNG, ICEORYX]

@@ -69,7 +69,7 @@ class Report:
         said = []
         if times:
             said = [f"{name} {figure(times[name], 'ns')}" for name in ("p50", "p99", "p99.9", "p99.99")
-                    if name != "p50" or work.key.startswith(("open", "half"))]
+                    if name in times and (name != "p50" or work.key.startswith(("open", "half")))]
         if answer.get("held_rate") and answer["held_rate"] < 0.98 * work.arguments.get("rate", 0):
             said.append(f"only {number(answer['held_rate'])}/s were sent")
         if "cpu_ns_per_message" in answer:
@@ -84,7 +84,18 @@ class Report:
         return ["", "median", "spread of the rounds", "of the limit" if work.limit else "",
                 "shmq / it", ""]
 
+    def short(self, work: Work) -> list[str]:
+        """A table of one line as that line."""
+        row = self.rows[work.key][0]
+        _, median, spread, _, _, extra = self.line(work, row)
+        unit = "" if work.unit == "ns" else f" {work.unit}"
+        return [work.title, row.subject, median if row.failed else f"{median}{unit}",
+                spread if len(row.figures) > 1 else "", extra]
+
     def text(self, work: Work) -> str:
+        if len(self.rows[work.key]) == 1:
+            title, _, *rest = self.short(work)
+            return f"  {title}: {'  '.join(part for part in rest if part)}"
         table = [self.header(work)] + [self.line(work, row) for row in self.rows[work.key]]
         widths = [max(len(line[column]) for line in table if not (column == 1 and not line[2] and line[0]))
                   for column in range(6)]

@@ -1,7 +1,8 @@
 """What is measured: every table of the report, in its order."""
 
-from peers import (BOOST, EXCLUSIVE, EXCLUSIVE_BATCH, EXCLUSIVE_LOAN, HAND_OVER, IDLE_LOOP, LOCAL_PEERS,
-                   SEQPACKET, SHARED, SHARED_BATCH, SHARED_LOAN, STREAM)
+from peers import (ACCEPTED_BROKERS, BOOST, DURABLE_BROKERS, EXCLUSIVE, EXCLUSIVE_BATCH, EXCLUSIVE_LOAN, HAND_OVER,
+                   ICEORYX, IDLE_LOOP, LOCAL_PEERS, NNG, POSIX_MQ, SEQPACKET, SHARED, SHARED_BATCH, SHARED_LOAN,
+                   SHMQ_ACCEPTED, SHMQ_DURABLE, STREAM, ZEROMQ)
 from rounds import Work
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -45,7 +46,8 @@ def wake_works() -> list[Work]:
 
 
 def throughput_works() -> list[Work]:
-    peers = [peer.having(peer.name, spin=1) if peer is BOOST else peer for peer in LOCAL_PEERS]
+    spinning = (BOOST, ICEORYX)
+    peers = [peer.having(peer.name, spin=1) if peer in spinning else peer for peer in LOCAL_PEERS]
     return [Work(f"throughput/{size}", f"throughput, one producer, one consumer, {size_name(size)}",
                  "messages/s", False,
                  [STREAM, EXCLUSIVE, SHARED, EXCLUSIVE_BATCH, SHARED_BATCH, *peers],
@@ -58,7 +60,7 @@ def many_works() -> list[Work]:
     for producers, consumers in [(1, 1), (2, 1), (1, 2), (2, 2), (4, 4)]:
         works.append(Work(f"many/{producers}:{consumers}",
                           f"throughput, {producers} producers, {consumers} consumers on two processors, 32 B",
-                          "messages/s", False, [SHARED, SHARED_BATCH, BOOST, SEQPACKET],
+                          "messages/s", False, [SHARED, SHARED_BATCH, BOOST, POSIX_MQ, SEQPACKET, ZEROMQ, NNG],
                           {"work": "throughput", "size": 32, "producers": producers, "consumers": consumers},
                           quick=producers + consumers <= 4))
     return works
@@ -68,20 +70,20 @@ def loan_works() -> list[Work]:
     works = []
     for size in [4 * KIB, 64 * KIB, MIB, 4 * MIB]:
         works.append(Work(f"loan/{size}", f"hand-over by loan, nothing copied, one way, {size_name(size)}", "ns",
-                          True, [HAND_OVER.having(HAND_OVER.name, size=32), EXCLUSIVE_LOAN, SHARED_LOAN],
+                          True, [HAND_OVER.having(HAND_OVER.name, size=32), EXCLUSIVE_LOAN, SHARED_LOAN, ICEORYX],
                           {"work": "latency", "spin": 1, "size": size, "touch": 0}, HAND_OVER.name, size,
                           quick=size in {4 * KIB, 4 * MIB}, figure=one_way))
     for size in [4 * KIB, 64 * KIB, MIB, 4 * MIB]:
         works.append(Work(f"touch/{size}",
                           f"the same by loan, every byte written and read, one way, {size_name(size)}", "ns", True,
-                          [STREAM, EXCLUSIVE_LOAN, SHARED_LOAN],
+                          [STREAM, EXCLUSIVE_LOAN, SHARED_LOAN, ICEORYX],
                           {"work": "latency", "spin": 1, "size": size}, STREAM.name, size,
                           quick=size == MIB, figure=one_way))
     return works
 
 
 def open_loop_work(key: str, title: str, rate: float, quick: bool) -> Work:
-    return Work(key, title, "ns", True, [IDLE_LOOP, EXCLUSIVE, SHARED, BOOST],
+    return Work(key, title, "ns", True, [IDLE_LOOP, EXCLUSIVE, SHARED, BOOST, ICEORYX],
                 {"work": "open_loop", "spin": 1, "size": 64, "rate": int(rate)}, "", rate, 1.0, quick, one_way)
 
 
@@ -102,6 +104,14 @@ def half_peak_works(peaks: dict[str, float]) -> list[Work]:
     return works
 
 
+def broker_works() -> list[Work]:
+    """Each level apart: they are never compared across."""
+    return [Work(f"broker/{level}", f"throughput at the level `{level}`, one producer, one consumer, 1 KiB",
+                 "messages/s", False, [shmq, *brokers], {"work": "throughput", "size": KIB}, seconds=seconds)
+            for level, shmq, brokers, seconds in (("accepted", SHMQ_ACCEPTED, ACCEPTED_BROKERS, 1.0),
+                                                  ("durable", SHMQ_DURABLE, DURABLE_BROKERS, 1.0))]
+
+
 SECTIONS = {
     "latency": latency_works,
     "wake": wake_works,
@@ -109,4 +119,5 @@ SECTIONS = {
     "many": many_works,
     "loan": loan_works,
     "open_loop": open_loop_works,
+    "broker": broker_works,
 }

@@ -27,20 +27,22 @@ double measured_nanoseconds_per_tick() {
     return static_cast<double>(monotonic_now() - start) / static_cast<double>(ticks() - first);
 }
 
-void take_place(unsigned processor, bool real_time) {
-    const long processors = ::sysconf(_SC_NPROCESSORS_ONLN);
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(processor % static_cast<unsigned long>(processors), &set);
-    ::sched_setaffinity(0, sizeof set, &set);
-    if (!real_time) return;
+void take_place(unsigned processor, const Terms& terms) {
+    if (terms.pinned) {
+        const long processors = ::sysconf(_SC_NPROCESSORS_ONLN);
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET(processor % static_cast<unsigned long>(processors), &set);
+        ::sched_setaffinity(0, sizeof set, &set);
+    }
+    if (!terms.real_time) return;
     // In turns: several roles of one processor must not wait for each other's sleep. Where it is
     // not allowed, the run goes on without; the report says whether it is.
     const sched_param param{priority};
     ::sched_setscheduler(0, SCHED_RR, &param);
 }
 
-pid_t start_role(const Role& role, Stage& stage, bool real_time) {
+pid_t start_role(const Role& role, Stage& stage, const Terms& terms) {
     const pid_t pid = ::fork();
     if (pid < 0) {
         std::perror("fork");
@@ -48,7 +50,7 @@ pid_t start_role(const Role& role, Stage& stage, bool real_time) {
     }
     if (pid > 0) return pid;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    take_place(role.processor, real_time);
+    take_place(role.processor, terms);
     role.play(stage);
     std::fflush(nullptr);
     std::_Exit(0);
@@ -85,7 +87,14 @@ Nanoseconds Stage::start() {
     return begun;
 }
 
-Stage& play(std::span<const Role> roles, bool real_time, double seconds_most) {
+void Stage::leave() {
+    left.fetch_add(1);
+    const timespec nap{0, nanoseconds_per_millisecond};
+    while (left < roles)
+        ::nanosleep(&nap, nullptr);
+}
+
+Stage& play(std::span<const Role> roles, const Terms& terms) {
     void* memory =
         ::mmap(nullptr, sizeof(Stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
@@ -96,10 +105,10 @@ Stage& play(std::span<const Role> roles, bool real_time, double seconds_most) {
     stage.roles = static_cast<unsigned>(roles.size());
     stage.nanoseconds_per_tick = measured_nanoseconds_per_tick();
     const Nanoseconds deadline =
-        monotonic_now() + static_cast<Nanoseconds>(seconds_most * nanoseconds_per_second);
+        monotonic_now() + static_cast<Nanoseconds>(terms.seconds_most * nanoseconds_per_second);
     std::vector<pid_t> pids;
     for (const Role& role : roles)
-        pids.push_back(start_role(role, stage, real_time));
+        pids.push_back(start_role(role, stage, terms));
     if (const char* wrong = wait_for_all(pids, deadline)) {
         std::fprintf(stderr, "%s\n", wrong);
         std::exit(1);

@@ -26,6 +26,7 @@ struct Stage {
     };
 
     std::atomic<unsigned> ready{0};
+    std::atomic<unsigned> left{0};
     std::atomic<unsigned> ended_producers{0};
     std::atomic<Nanoseconds> begun{0};
     unsigned roles = 0;
@@ -36,6 +37,8 @@ struct Stage {
 
     // Waits until every role has come here. Returns when that was.
     Nanoseconds start();
+    // The same at the end: what a role has sent may still be under way inside it.
+    void leave();
 };
 
 struct Role {
@@ -43,10 +46,18 @@ struct Role {
     std::function<void(Stage&)> play;
 };
 
-// Plays the roles, each forked, pinned to its processor (modulo those there are) and, where
-// `real_time` and allowed, given real-time priority. Ends the program with a message if one fails,
-// or if all together take longer than `seconds_most`.
-Stage& play(std::span<const Role> roles, bool real_time, double seconds_most);
+struct Terms {
+    // Each role on its processor alone (modulo those there are). Not for peers with threads of
+    // their own, which want the processors' spare time.
+    bool pinned = true;
+    // Real-time priority, where it is allowed. Not for peers with servers, which would starve.
+    bool real_time = true;
+    double seconds_most = 60;
+};
+
+// Plays the roles, each forked. Ends the program with a message if one fails, or if all together
+// take too long.
+Stage& play(std::span<const Role> roles, const Terms& terms);
 
 // Time that this process has been given by a processor so far.
 double cpu_seconds();
