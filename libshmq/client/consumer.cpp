@@ -35,11 +35,25 @@ ConsumerCore::ConsumerCore(std::shared_ptr<Session> session, std::string_view na
 
 void ConsumerCore::close() noexcept {
     if (!unusable()) {
+        const std::int64_t before = side_.in_flight();
         side_.give_everything_back();
+        strays_ += before - side_.in_flight();
         detach();
     }
-    closed_ = true;
-    if (release()) delete this;
+    fork_.close();
+    if (handles() == 0) delete this;
+}
+
+// Ends a message's handle, and what `end` does with the message. The last handle of a closed
+// consumer takes the core with it.
+template <typename End>
+auto ConsumerCore::ending(Message& message, End end) noexcept {
+    const std::int64_t before = side_.in_flight();
+    const auto result = end();
+    message.core_ = nullptr;
+    strays_ += before - side_.in_flight() - 1;
+    if (closed() && handles() == 0) delete this;
+    return result;
 }
 
 shm::Delivery ConsumerCore::delivery_of(const Message& message) noexcept {
@@ -72,7 +86,7 @@ Result<void> ConsumerCore::wait_for(shm::Delivery& delivery, Nanoseconds deadlin
                 ring_if_needed();
                 return !wait_on();
             },
-            [&] { return side_.many_ready(); });
+            [&](unsigned run) { return side_.ready_ahead(run); });
         if (waiting_.slept()) {
             shm::bump(side_.record().sleeps);
             side_.pass_wake_on();
@@ -143,13 +157,14 @@ std::size_t ConsumerCore::ack(std::span<Message> messages) noexcept {
             ++acked;
             continue;
         }
-        if (!unusable() && side_.ack(delivery_of(message), false) == shm::HoldStatus::done) {
-            ++acked;
-            if (Samples::wants(message.sequence_)) this->acked(message.sequence_);
-        }
-        let_go(message);
+        const auto status = ending(message, [&] {
+            return unusable() ? shm::HoldStatus::stale : side_.ack(delivery_of(message), false);
+        });
+        if (status != shm::HoldStatus::done) continue;
+        ++acked;
+        if (Samples::wants(message.sequence_)) this->acked(message.sequence_);
     }
-    if (acked != 0) static_cast<void>(wake_producer());
+    if (acked != 0) wake_producer();
     return acked;
 }
 
@@ -160,53 +175,51 @@ Result<std::size_t> ConsumerCore::ack_through(Message& last) noexcept {
                      side_.exclusive() ? "the message has ended, or is another consumer's"
                                        : "cumulative ack needs an exclusive consumer");
     }
+    const std::int64_t before = side_.in_flight();
     const std::size_t acked = side_.ack_through(last.sequence_);
+    strays_ += before - side_.in_flight();
     ring_if_needed();
-    side_.let_go(delivery_of(last).lease);
-    let_go(last);
-    return acked;
+    return ending(last, [&] {
+        side_.let_go(delivery_of(last).lease);
+        return acked;
+    });
 }
 
 Result<void> ConsumerCore::ack(Message& message) noexcept {
     if (unusable()) return end_unusable(message);
-    const shm::Delivery delivery = delivery_of(message);
-    const auto status = side_.ack(delivery);
-    ring_if_needed();
-    if (Samples::wants(message.sequence_) && status == shm::HoldStatus::done)
-        acked(message.sequence_);
-    let_go(message);
+    const auto status = ending(message, [&] {
+        const auto ended = side_.ack(delivery_of(message));
+        ring_if_needed();
+        if (ended == shm::HoldStatus::done && Samples::wants(message.sequence_))
+            acked(message.sequence_);
+        return ended;
+    });
     if (status == shm::HoldStatus::stale) return Condition::stale;
     return {};
 }
 
-Result<void> ConsumerCore::wake_producer() noexcept {
+void ConsumerCore::wake_producer() noexcept {
     side_.wake_space();
     ring_if_needed();
-    return {};
 }
 
 // A closed consumer's messages went back when it closed; a child of fork has none.
 Result<void> ConsumerCore::end_unusable(Message& message) noexcept {
-    const Condition why = why_unusable();
-    let_go(message);
+    const Condition why = ending(message, [&] { return why_unusable(); });
     return why == Condition::closed ? Condition::stale : why;
 }
 
 Result<void> ConsumerCore::end(Message& message, Verb verb, Nanoseconds due) noexcept {
     if (unusable()) [[unlikely]]
         return end_unusable(message);
-    auto delivery = delivery_of(message);
-    shm::HoldStatus status{};
-    switch (verb) {
-        case Verb::nack:
-            status = side_.nack(delivery, static_cast<std::uint64_t>(due));
-            break;
-        case Verb::reject:
-            status = side_.reject(delivery);
-            break;
-    }
-    ring_if_needed();
-    let_go(message);
+    const auto status = ending(message, [&] {
+        auto delivery = delivery_of(message);
+        const auto ended = verb == Verb::nack
+                               ? side_.nack(delivery, static_cast<std::uint64_t>(due))
+                               : side_.reject(delivery);
+        ring_if_needed();
+        return ended;
+    });
     if (status == shm::HoldStatus::stale) [[unlikely]]
         return Condition::stale;
     return {};
@@ -214,7 +227,7 @@ Result<void> ConsumerCore::end(Message& message, Verb verb, Nanoseconds due) noe
 
 Result<void> ConsumerCore::extend(Message& message, Nanoseconds lease) noexcept {
     if (fork_.forked()) return Condition::forked;
-    if (closed_) return Condition::stale;
+    if (unusable()) return Condition::stale;
     auto delivery = delivery_of(message);
     const std::uint64_t deadline =
         lease == 0 ? 0 : static_cast<std::uint64_t>(deadline_after(queue_now(), lease));
@@ -229,17 +242,13 @@ bool ConsumerCore::still_held(const Message& message) const noexcept {
 
 // The message was dropped without a word: it goes back, unless it went already.
 void ConsumerCore::drop(Message& message) noexcept {
-    if (!unusable()) {
+    ending(message, [&] {
+        if (unusable()) return shm::HoldStatus::stale;
         auto delivery = delivery_of(message);
-        side_.nack(delivery);
+        const auto status = side_.nack(delivery);
         ring_if_needed();
-    }
-    let_go(message);
-}
-
-void ConsumerCore::let_go(Message& message) noexcept {
-    message.core_ = nullptr;
-    if (release()) delete this;
+        return status;
+    });
 }
 
 void ConsumerCore::ring_if_needed() noexcept {
@@ -261,15 +270,17 @@ void Message::drop() noexcept {
     core_->drop(*this);
 }
 
-Result<void> Message::ack() noexcept {
-    ConsumerCore* core = core_;
-    if (core == nullptr) [[unlikely]]
-        return Condition::stale;
-    if (!core->ack_at_once(*this)) [[unlikely]]
-        return core->ack(*this);
-    if (core->producers_wait()) [[unlikely]]
-        return core->wake_producer();
-    return {};
+bool detail::ack_at_once(Message& message) noexcept {
+    ConsumerCore* core = message.core_;
+    if (core == nullptr || !core->ack_at_once(message)) [[unlikely]]
+        return false;
+    core->wake_who_waits();
+    return true;
+}
+
+Result<void> Message::ack_otherwise() noexcept {
+    if (core_ == nullptr) return Condition::stale;
+    return core_->ack(*this);
 }
 
 Result<void> Message::nack() noexcept {

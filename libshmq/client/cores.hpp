@@ -1,9 +1,9 @@
 // What stands behind Producer, Consumer, Loan and Message: a side of the queue (shm/queue.hpp), the
 // mapping it works on, and the session that keeps it attached.
 //
-// A core is counted by its handle and by each loan or message of it, with plain counters: all of
-// them belong to one thread at a time. When the handle goes, the core gives back what it holds and
-// detaches; the mapping stays until the last loan or message is gone.
+// A core lives as long as its handle and every loan or message of it, counted by plain counters:
+// all of them belong to one thread at a time. When the handle goes, the core gives back what it
+// holds and detaches; the mapping stays until the last loan or message is gone.
 #pragma once
 
 #include <memory>
@@ -36,17 +36,13 @@ class HandleCore {
     HandleCore(const HandleCore&) = delete;
     HandleCore& operator=(const HandleCore&) = delete;
 
-    void hold() noexcept { ++holders_; }
-    // True if that was the last holder: delete the core.
-    bool release() noexcept { return --holders_ == 0; }
-    bool last_holder() const noexcept { return holders_ == 1; }
-
   protected:
     HandleCore(std::shared_ptr<Session> session, std::string_view name, Attachment& attachment);
     ~HandleCore();
 
     // What keeps a call from going on: a child of fork, or a handle that was closed.
-    bool unusable() const noexcept { return fork_.forked() || closed_; }
+    bool unusable() const noexcept { return !fork_.usable(); }
+    bool closed() const noexcept { return fork_.closed(); }
     Condition why_unusable() const noexcept {
         return fork_.forked() ? Condition::forked : Condition::closed;
     }
@@ -65,10 +61,6 @@ class HandleCore {
     std::uint16_t number_;
     Nanoseconds clock_ahead_;
     ForkGuard fork_;
-    bool closed_ = false;
-
-  private:
-    std::uint64_t holders_ = 1;
 };
 
 class ProducerCore final : public HandleCore {
@@ -82,19 +74,16 @@ class ProducerCore final : public HandleCore {
 
     // What nearly every send is: small, one of a stream, and there is room. False: nothing
     // happened, call `send`.
-    [[gnu::always_inline]] bool send_at_once(std::span<const std::byte> payload) noexcept {
-        if (unusable() || payload.size() > inline_most_) [[unlikely]]
+    [[gnu::always_inline]] bool send_at_once(const std::byte* data, std::size_t size) noexcept {
+        if (unusable()) [[unlikely]]
             return false;
         const std::uint64_t now = clock_.now_at_once();
-        if (now == 0 || exact_timestamps_) [[unlikely]]
+        if (now == 0 || !side_.send_at_once(data, size, now)) [[unlikely]]
             return false;
-        if (!side_.send_at_once(payload.data(), payload.size(), now)) [[unlikely]]
-            return false;
+        if (side_.receivers_wait()) [[unlikely]]
+            side_.wake_receivers(1);
         return true;
     }
-    // After send_at_once: whether a receiver has to be woken.
-    bool receivers_wait() const noexcept { return side_.receivers_wait(); }
-    Result<void> wake_receiver() noexcept;
     // deadline 0: never sleep.
     Result<void> send(std::span<const std::byte> payload, Nanoseconds deadline) noexcept;
     Result<std::size_t> send_batch(std::span<const std::span<const std::byte>> payloads,
@@ -144,7 +133,7 @@ class ProducerCore final : public HandleCore {
     Waiting waiting_;
     StreamClock clock_;
     std::uint32_t inline_bytes_;
-    std::uint64_t inline_most_;  // bytes of the largest message that travels in a slot
+    std::uint64_t loans_ = 0;
     Waiting confirm_waiting_;
     std::unique_ptr<ConfirmWatch> confirm_watch_;  // once somebody has asked for its descriptor
     bool exact_timestamps_;
@@ -173,21 +162,20 @@ class ConsumerCore final : public HandleCore {
 
     // What nearly every ack is. False: nothing happened, call `ack`.
     [[gnu::always_inline]] bool ack_at_once(Message& message) noexcept {
-        if (unusable() || message.block_ != shm::BlockHandle::no_block || last_holder())
-            [[unlikely]] {
+        if (unusable() || message.block_ != shm::BlockHandle::no_block) [[unlikely]]
             return false;
-        }
         if (!side_.ack_at_once({message.sequence_, {message.word_}})) [[unlikely]]
             return false;
         if (Samples::wants(message.sequence_)) [[unlikely]]
             acked(message.sequence_);
         message.core_ = nullptr;
-        release();  // not the last
         return true;
     }
-    // After ack_at_once: whether a producer has to be woken.
-    bool producers_wait() const noexcept { return side_.producers_wait(); }
-    Result<void> wake_producer() noexcept;
+    // After ack_at_once.
+    [[gnu::always_inline]] void wake_who_waits() noexcept {
+        if (side_.producers_wait()) [[unlikely]]
+            wake_producer();
+    }
     Result<void> ack(Message& message) noexcept;
     enum class Verb { nack, reject };
     Result<void> end(Message& message, Verb verb, Nanoseconds due = 0) noexcept;
@@ -224,12 +212,20 @@ class ConsumerCore final : public HandleCore {
     Result<void> wait_for(shm::Delivery& delivery, Nanoseconds deadline) noexcept;
     Error why_not(shm::ReceiveStatus status) const noexcept;
     Result<void> end_unusable(Message& message) noexcept;
-    void let_go(Message& message) noexcept;
+    // Messages whose handle is alive.
+    std::int64_t handles() const noexcept {
+        return static_cast<std::int64_t>(side_.in_flight()) + strays_;
+    }
+    template <typename End>
+    auto ending(Message& message, End end) noexcept;
+    void wake_producer() noexcept;
     void ring_if_needed() noexcept;
 
     shm::ReceiveSide side_;
     Waiting waiting_;
     Samples samples_;
+    // Handles alive, less the messages in flight: 0, but for handles whose message went otherwise.
+    std::int64_t strays_ = 0;
     bool walks_cheaply_;  // the returned map is small enough to walk before every sleep
 };
 
@@ -244,7 +240,6 @@ inline Message::Message(ConsumerCore* core, const shm::Delivery& delivery) noexc
       failures_(static_cast<std::uint16_t>(delivery.failures)),
       block_(delivery.block.block),
       generation_(delivery.block.generation) {
-    core->hold();
     if (Samples::wants(sequence_)) [[unlikely]]
         core->received(delivery);
 }

@@ -22,13 +22,18 @@ class ForkGuard {
   public:
     ForkGuard() noexcept {
         detail::watch_forks();
-        born_ = fork_generation();
+        born_ = usable_in_ = fork_generation();
     }
     // True in a child forked since.
     bool forked() const noexcept { return fork_generation() != born_; }
+    // Whether the handle is neither in a child nor closed: one look for both.
+    bool usable() const noexcept { return fork_generation() == usable_in_; }
+    void close() noexcept { usable_in_ = ~born_; }
+    bool closed() const noexcept { return usable_in_ != born_; }
 
   private:
     unsigned born_;
+    unsigned usable_in_;
 };
 
 }  // namespace shmq

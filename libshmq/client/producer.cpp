@@ -34,14 +34,13 @@ ProducerCore::ProducerCore(std::shared_ptr<Session> session, std::string_view na
       waiting_(segment_->header().space, true, segment_->geometry().has(shm::exclusive_consumer),
                static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns)),
       inline_bytes_(segment_->geometry().inline_bytes),
-      inline_most_(std::min<std::uint64_t>(inline_bytes_, max_message())),
       confirm_waiting_(segment_->header().journal.confirms, false, false, confirm_look_again_ns),
       exact_timestamps_(segment_->geometry().has(shm::exact_timestamps)) {}
 
 void ProducerCore::close() noexcept {
     if (!unusable()) detach();
-    closed_ = true;
-    if (release()) delete this;
+    fork_.close();
+    if (loans_ == 0) delete this;
 }
 
 template <typename Attempt>
@@ -63,7 +62,7 @@ Result<void> ProducerCore::until_sent(Nanoseconds deadline, Attempt attempt) noe
                 ring_if_needed();
                 return !wait_on();
             },
-            [&] { return side_.room_for_many(); });
+            [&](unsigned run) { return side_.room_for(run); });
         if (waiting_.slept()) {
             shm::bump(side_.record().sleeps);
             // One wake-up may have stood for two free slots.
@@ -99,11 +98,6 @@ Result<void> ProducerCore::send(std::span<const std::byte> payload, Nanoseconds 
     if (unusable()) [[unlikely]]
         return why_unusable();
     return send_one(payload, deadline, timestamp(), true);
-}
-
-Result<void> ProducerCore::wake_receiver() noexcept {
-    side_.wake_receivers(1);
-    return {};
 }
 
 Result<void> ProducerCore::send_one(std::span<const std::byte> payload, Nanoseconds deadline,
@@ -181,7 +175,7 @@ Result<void> ProducerCore::await_confirm(std::uint64_t receipt, Durability level
             failed = is_over() || header.journal.confirms_end.load(shm::memory_order_acquire) != 0;
             return confirmed || failed;
         },
-        [] { return true; });
+        [](unsigned) { return true; });
     if (confirmed) return {};
     if (failed && is_over()) return closed_error();
     if (failed) return confirms_ended_error();
@@ -230,8 +224,7 @@ Result<std::size_t> ProducerCore::send_batch(std::span<const std::span<const std
         unannounced = 0;
     };
     for (const auto& payload : payloads) {
-        if (payload.size() <= inline_most_ &&
-            side_.send_at_once(payload.data(), payload.size(), now)) [[likely]] {
+        if (side_.send_at_once(payload.data(), payload.size(), now)) [[likely]] {
             ++sent;
             ++unannounced;
             continue;
@@ -263,12 +256,12 @@ Result<Loan> ProducerCore::loan(std::size_t size, Nanoseconds deadline) noexcept
         if (size > max_message()) return too_big(size);
         auto* memory = new (std::nothrow) std::byte[size];
         if (memory == nullptr) return Error(Condition::system_error, ENOMEM);
-        hold();
+        ++loans_;
         return Loan(this, memory, size, shm::BlockHandle::no_block, 0);
     }
     auto block = allocate(size, deadline);
     if (!block) return block.error();
-    hold();
+    ++loans_;
     return Loan(this, side_.view().pool.data(*block), size, block->block, block->generation);
 }
 
@@ -297,13 +290,13 @@ Result<void> ProducerCore::send(Loan& loan, Nanoseconds deadline) noexcept {
     if (!sent) return sent;
     if (fits) give_back(loan);
     loan.core_ = nullptr;
-    release();  // the handle holds on: this was not the last
+    --loans_;
     return {};
 }
 
 void ProducerCore::drop(Loan& loan) noexcept {
     give_back(loan);
-    if (release()) delete this;
+    if (--loans_ == 0 && closed()) delete this;
 }
 
 Loan::Loan(Loan&& other) noexcept
@@ -343,14 +336,13 @@ Producer::Producer(Producer&& other) noexcept = default;
 Producer& Producer::operator=(Producer&& other) noexcept = default;
 Producer::~Producer() = default;
 
-Result<void> Producer::send(std::span<const std::byte> payload) noexcept {
-    if (!core_) [[unlikely]]
-        return Condition::closed;
-    if (!core_->send_at_once(payload)) [[unlikely]]
-        return core_->send(payload, no_deadline);
-    if (core_->receivers_wait()) [[unlikely]]
-        return core_->wake_receiver();
-    return {};
+bool detail::send_at_once(ProducerCore* core, const std::byte* data, std::size_t size) noexcept {
+    return core != nullptr && core->send_at_once(data, size);
+}
+
+Result<void> Producer::send_patiently(std::span<const std::byte> payload) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->send(payload, no_deadline);
 }
 
 Result<void> Producer::send_until(std::span<const std::byte> payload, Deadline deadline) noexcept {
@@ -358,14 +350,9 @@ Result<void> Producer::send_until(std::span<const std::byte> payload, Deadline d
     return core_->send(payload, to_deadline(deadline));
 }
 
-Result<void> Producer::try_send(std::span<const std::byte> payload) noexcept {
-    if (!core_) [[unlikely]]
-        return Condition::closed;
-    if (!core_->send_at_once(payload)) [[unlikely]]
-        return core_->send(payload, 0);
-    if (core_->receivers_wait()) [[unlikely]]
-        return core_->wake_receiver();
-    return {};
+Result<void> Producer::send_now(std::span<const std::byte> payload) noexcept {
+    if (!core_) return Condition::closed;
+    return core_->send(payload, 0);
 }
 
 Result<Loan> Producer::loan(std::size_t size) noexcept {

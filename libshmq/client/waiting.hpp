@@ -24,10 +24,10 @@ class Waiting {
 
     // Calls `attempt(thorough)` until it returns true, the deadline comes, or stop() was called.
     // `thorough` is set when a sleep has lasted so long that hints are no longer believed.
-    // `plenty()` tells whether so many attempts would go through that none need wait for more.
+    // `there(n)` tells whether n attempts in a row would go through (a guess).
     // `done_so_far`: attempts that went through, ever.
-    template <typename Attempt, typename Plenty>
-    Waited until(Nanoseconds deadline, std::uint64_t done_so_far, Attempt attempt, Plenty plenty);
+    template <typename Attempt, typename There>
+    Waited until(Nanoseconds deadline, std::uint64_t done_so_far, Attempt attempt, There there);
 
     // Any thread, any signal handler.
     void stop() noexcept {
@@ -42,6 +42,8 @@ class Waiting {
     template <typename Attempt>
     bool spin(Attempt& attempt);
     bool stands_back(std::uint64_t done_so_far) noexcept;
+    template <typename There>
+    void let_run_ahead(There there) const noexcept;
     Nanoseconds sleep_end(Nanoseconds now, Nanoseconds deadline) const noexcept;
     Waited interrupted() noexcept;
 
@@ -66,14 +68,17 @@ constexpr unsigned spins_most = 1024;
 
 // In a stream the faster side meets the slower one at every slot, and each message then costs the
 // passage of a cache line there and back. Standing back lets the other fill or free a run of slots
-// undisturbed; it ends when such a run is there, or after about 3 us (12 us for room).
+// undisturbed. It ends when a run is there that is worth it, or as soon as a piece of it has not
+// come within about 3 us (12 us for room): nobody stands back from a stream that has ended.
 //
 // Who finds the ring full loses nothing by that. Who finds it empty may be in a dialogue, where it
 // would only add to the latency. So consumers stand back after a long streak; and after many waits
 // in a row, once, to see whether a long streak comes of it. If not, it is a dialogue, and twice as
 // many waits pass before the next try.
 constexpr unsigned streak_long = 16;
-constexpr unsigned run_ahead_breaths = 64;  // for room: four times as many
+constexpr unsigned run_ahead_most = 512;
+constexpr unsigned run_ahead_piece = 64;
+constexpr unsigned run_ahead_breaths = 64;  // for a piece; for room: four times as many
 constexpr unsigned waits_before_try_least = 64;
 constexpr unsigned waits_before_try_most = 1u << 16;
 
@@ -90,15 +95,22 @@ bool Waiting::spin(Attempt& attempt) {
     return false;
 }
 
-template <typename Attempt, typename Plenty>
-Waited Waiting::until(Nanoseconds deadline, std::uint64_t done_so_far, Attempt attempt,
-                      Plenty plenty) {
-    sleeps_last_ = 0;
-    if (stands_back(done_so_far)) {
-        const unsigned most = for_room_ ? 4 * run_ahead_breaths : run_ahead_breaths;
-        for (unsigned breath = 0; breath < most && !plenty(); ++breath)
+template <typename There>
+void Waiting::let_run_ahead(There there) const noexcept {
+    const unsigned most = for_room_ ? 4 * run_ahead_breaths : run_ahead_breaths;
+    for (unsigned run = run_ahead_piece; run <= run_ahead_most; run += run_ahead_piece) {
+        for (unsigned breath = 0; !there(run); ++breath) {
+            if (breath == most) return;
             shm::cpu_relax();
+        }
     }
+}
+
+template <typename Attempt, typename There>
+Waited Waiting::until(Nanoseconds deadline, std::uint64_t done_so_far, Attempt attempt,
+                      There there) {
+    sleeps_last_ = 0;
+    if (stands_back(done_so_far)) let_run_ahead(there);
     if (attempt(false) || spin(attempt)) return Waited::done;
     bool thorough = false;
     for (;;) {

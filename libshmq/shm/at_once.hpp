@@ -3,8 +3,8 @@
 // Inline down to the caller, without a call on the way, so that nothing is spilled or copied: here
 // a saved register costs as much as the message's cache line. Whatever is not as nearly always
 // makes these return false: nothing was sent, received or acked, and the whole story is told in
-// send_side.cpp and receive_side.cpp. `SlotRing ring = view_.ring`: a copy that no store can be
-// taken to change.
+// send_side.cpp and receive_side.cpp. Both walk a LapRun, which they leave every thousand slots at
+// the latest: what need not be looked at each time is looked at then.
 #pragma once
 
 #include <cstring>
@@ -22,7 +22,8 @@ constexpr std::size_t at_once_bytes = 64;
 [[gnu::always_inline]] inline void copy_at_once(std::byte* to, const std::byte* from,
                                                 std::size_t length) {
     constexpr std::size_t word = sizeof(std::uint64_t);
-    const auto copy_words = [&](std::size_t offset, std::size_t count) {
+    const auto copy_words = [&](std::size_t offset, std::size_t count)
+        __attribute__((always_inline)) {
         for (const std::size_t end = offset + count * word; offset != end; offset += word) {
             std::uint64_t bytes = 0;
             std::memcpy(&bytes, from + offset, word);
@@ -46,7 +47,8 @@ constexpr std::size_t at_once_bytes = 64;
 
 // Fills a slot that is ours and publishes it. False: the claim was skipped.
 template <typename Fill>
-[[gnu::always_inline]] inline bool SendSide::fill_and_publish(SlotRing ring, std::uint64_t position,
+[[gnu::always_inline]] inline bool SendSide::fill_and_publish(SlotRing& ring,
+                                                              std::uint64_t position, SlotWord free,
                                                               std::size_t length,
                                                               std::uint64_t timestamp, Fill fill) {
     ParticipantRecord& record = *record_;
@@ -58,12 +60,12 @@ template <typename Fill>
     slot.timestamp.store(timestamp, memory_order_relaxed);
     fill(payload_of(slot));
     if (exclusive_) {
-        ring.publish_exclusive(position);
+        SlotRing::publish_exclusive(slot, free);
         cursor_.next = position + 1;
         SegmentHeader& header = *view_.header;
         if ((position & 63) == 63) header.tail.store(position + 1, memory_order_relaxed);
         fence_if_asked(header.items, fence_);
-    } else if (!ring.publish(position, number_)) [[unlikely]] {
+    } else if (!ring.publish(position, number_, free)) [[unlikely]] {
         bump(record.resent);  // behind the messages that went past us
         return false;
     }
@@ -74,16 +76,21 @@ template <typename Fill>
 
 [[gnu::always_inline]] inline bool SendSide::send_at_once(const std::byte* data, std::size_t length,
                                                           std::uint64_t timestamp) {
-    if (closed() || length > at_once_bytes || !gate_is_direct(*view_.header)) [[unlikely]]
-        return false;
-    SlotRing ring = view_.ring;
     const std::uint64_t position = cursor_.next;
-    const bool ours =
-        exclusive_ ? ring.free_at(position) : ring.claim_at(cursor_, number_, position);
+    const SlotWord free = run_.free;
+    if (!run_.covers(position) || length >= at_once_end_ || closed() ||
+        !gate_is_direct(*view_.header)) [[unlikely]] {
+        return false;
+    }
+    const bool ours = exclusive_ ? view_.ring.word_at(position) == free  // [2]
+                                 : view_.ring.claim_at(cursor_, number_, position, free);
     if (!ours) [[unlikely]]
         return false;
-    return fill_and_publish(ring, position, length, timestamp,
-                            [&](std::byte* payload) { copy_at_once(payload, data, length); });
+    return fill_and_publish(
+        view_.ring, position, free, length,
+        timestamp, [&](std::byte * payload) __attribute__((always_inline)) {
+            copy_at_once(payload, data, length);
+        });
 }
 
 // What is left to do with a slot that became ours, and whose payload it holds.
@@ -104,31 +111,30 @@ template <typename Fill>
 
 [[gnu::always_inline]] inline bool ReceiveSide::receive_at_once(Delivery& delivery) {
     const SegmentHeader& header = *view_.header;
-    const bool attention =
-        !after(next_look_, cursor_.next) || in_flight_ >= in_flight_limit() ||
-        header.space.closed.load(memory_order_relaxed) != 0 ||
-        header.returns.load(memory_order_acquire) != seen_returns_ ||  // [5]
-        (exclusive_ && header.purge_requests.load(memory_order_relaxed) != seen_purges_);
+    const std::uint64_t position = cursor_.next;
+    const bool attention = !run_.covers(position) || in_flight_ >= in_flight_limit_ ||
+                           header.space.closed.load(memory_order_relaxed) != 0 ||
+                           header.returns.load(memory_order_acquire) != seen_returns_;  // [5]
     if (attention) [[unlikely]]
         return false;
-    SlotRing ring = view_.ring;
-    const std::uint64_t position = cursor_.next;
-    SlotHeader& slot = ring.slot(position);
+    SlotHeader& slot = view_.ring.slot(position);
+    const SlotWord ready = run_.free.to(SlotState::ready, 0);
     // The length is that of this lap's message: the word says ready of this lap before it is read,
     // and again when the slot becomes ours.
-    if (!ring.ready_at(position)) [[unlikely]]  // [1]
+    if (slot.word.load(memory_order_acquire) != ready.raw) [[unlikely]]  // [1]
         return false;
     const std::uint32_t length = slot.length.load(memory_order_relaxed);
     if (length > inline_bytes_) [[unlikely]]
         return false;
     if (exclusive_) {
-        delivery.lease = {position, SlotWord::ready(ring.lap_of(position))};
+        delivery.lease = {position, ready};
         cursor_.next = position + 1;
         record_->read_position.store(position + 1, memory_order_relaxed);
-    } else if (!ring.take_at(cursor_, number_, position, delivery.lease)) [[unlikely]] {
+    } else if (!view_.ring.take_at(cursor_, number_, position, ready, delivery.lease))
+        [[unlikely]] {
         return false;
     }
-    ring.prefetch_beyond(position);
+    view_.ring.prefetch_beyond(position);
     opened(delivery, slot, length);
     return true;
 }
@@ -139,14 +145,17 @@ template <typename Fill>
     if (!lease.unmarked()) {
         --leased_;
     } else if (lease.sequence == base_) {
+        // In order, as they nearly always come: what was acked before it was in front waits for
+        // the next that is not.
+        if ((++base_ & (head_interval - 1)) == 0) advance_base();
+    } else {
         advance_base();
     }
 }
 
 [[gnu::always_inline]] inline bool ReceiveSide::ack_at_once(Lease lease) {
-    SlotRing ring = view_.ring;
-    const bool done =
-        lease.unmarked() ? ring.ack_read(lease) == HoldStatus::done : ring.ack_at(lease);
+    const bool done = lease.unmarked() ? view_.ring.ack_read(lease) == HoldStatus::done
+                                       : view_.ring.ack_at(lease);
     if (!done) [[unlikely]]
         return false;
     acked(lease);
@@ -155,22 +164,4 @@ template <typename Fill>
 }
 
 // Moves past what is acked, and tells others now and then.
-[[gnu::always_inline]] inline void ReceiveSide::advance_base() {
-    const SlotRing ring = view_.ring;
-    const std::uint64_t end = cursor_.next;
-    std::uint64_t base = base_;
-    while (after(end, base) && !ring.ready_at(base))
-        ++base;
-    base_ = base;
-    if (base - stored_head_ >= head_interval) [[unlikely]] {
-        view_.header->head.store(base, memory_order_relaxed);
-        stored_head_ = base;
-    }
-}
-
-[[gnu::always_inline]] inline std::uint32_t ReceiveSide::in_flight_limit() const {
-    const std::uint32_t share = view_.header->in_flight_cap.load(memory_order_relaxed);
-    return share < in_flight_cap_ ? share : in_flight_cap_;
-}
-
 }  // namespace shmq::shm

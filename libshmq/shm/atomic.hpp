@@ -83,7 +83,12 @@ inline void prefetch_for_write(const void* address) {
 
 // A counter with one writer: a load and a store, no locked instruction.
 inline void bump(Atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
+#if defined(__x86_64__) && !defined(SHMQ_SCHEDULED_ATOMIC) && !defined(__SANITIZE_THREAD__)
+    // By hand: of relaxed atomics GCC 12 makes three instructions.
+    asm("addq %1, %0" : "+m"(counter) : "er"(by) : "cc");
+#else
     counter.store(counter.load(memory_order_relaxed) + by, memory_order_relaxed);
+#endif
 }
 
 }  // namespace shmq::shm

@@ -98,11 +98,11 @@ class SendSide {
             bump(record_->wakes);
     }
     void wake_space();
-    // A guess by one slot further on: whether a run of them is free.
-    bool room_for_many() const {
+    // A guess by one slot further on: whether a run of them is free, of a part of the ring at most.
+    bool room_for(std::uint64_t run) const {
         const bool direct = gate_is_direct(*view_.header);
         const SlotRing& ring = direct ? view_.ring : view_.ingress;
-        return ring.free_at((direct ? cursor_ : ingress_cursor_).next + ring.run_length(512));
+        return ring.free_at((direct ? cursor_ : ingress_cursor_).next + ring.run_length(run));
     }
     // Whether the supervisor waits for what was sent into the journal since the last call.
     bool take_supervisor_needed() { return std::exchange(supervisor_needed_, false); }
@@ -137,7 +137,7 @@ class SendSide {
     SendStatus place_in_ingress(std::size_t length, std::uint64_t timestamp, Fill fill,
                                 Place& place, bool& gate_moved);
     template <typename Fill>
-    bool fill_and_publish(SlotRing ring, std::uint64_t position, std::size_t length,
+    bool fill_and_publish(SlotRing& ring, std::uint64_t position, SlotWord free, std::size_t length,
                           std::uint64_t timestamp, Fill fill);
     void call_journal(GateWord seen);
     void tell_of_arrival();
@@ -151,6 +151,8 @@ class SendSide {
     bool drop_oldest_;
     bool fence_;
     bool supervisor_needed_ = false;
+    std::uint64_t at_once_end_;  // a payload shorter than this may go at once
+    LapRun run_;                 // where it may: as far as the cursor is in there
     Cursor cursor_;
     Cursor drop_cursor_;
     Cursor ingress_cursor_;
@@ -186,9 +188,10 @@ class ReceiveSide {
     // The same where all is as it nearly always is: nothing asks for attention, the next message is
     // ready, its payload in its slot. False: nothing happened.
     bool receive_at_once(Delivery& delivery);
-    // A guess by one slot further on: whether a run of them is ready.
-    bool many_ready() const {
-        return view_.ring.ready_at(cursor_.next + view_.ring.run_length(64));
+    // A guess by one slot further on: whether a run of them is ready, of a part of the ring at
+    // most.
+    bool ready_ahead(std::uint64_t run) const {
+        return view_.ring.ready_at(cursor_.next + view_.ring.run_length(run));
     }
 
     // Each ends the delivery. stale: it had ended before.
@@ -237,6 +240,7 @@ class ReceiveSide {
     // After a sleep: passes the wake-up on if there is more than we took.
     void pass_wake_on();
     std::uint32_t in_flight() const { return static_cast<std::uint32_t>(in_flight_); }
+    // How many it may hold now.
     std::uint32_t in_flight_limit() const;
     bool exclusive() const { return exclusive_; }
     // Whether a message was left to the supervisor since the last call.
@@ -293,6 +297,9 @@ class ReceiveSide {
     std::uint64_t base_ = 0;    // exclusive: no message of ours is unread or unacked before it
     std::uint64_t stored_head_ = 0;
     std::uint64_t next_look_ = 0;  // the position at which we look at the returned map unasked
+    std::uint64_t in_flight_limit_ = 0;  // as of the last look
+    LapRun run_;                         // before next_look_; at once only in there
+    std::uint64_t run_ends_at_look_ = 0;
 };
 
 // ---- Templates ---------------------------------------------------------------------------------

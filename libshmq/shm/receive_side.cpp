@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "shm/queue.hpp"
 #include "shm/wait.hpp"
 
@@ -34,13 +36,19 @@ ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
     if (receive_at_once(delivery)) return ReceiveStatus::received;
     const ReceiveStatus status = look_and_take(delivery, thorough);
     if (finds_.pending()) next_look_ = cursor_.next;
+    const std::uint64_t next = cursor_.next;
+    if (!run_.covers(next) || run_ends_at_look_ != next_look_) {
+        run_ends_at_look_ = next_look_;
+        run_ = view_.ring.run_from(next, after(next_look_, next) ? next_look_ - next : 0);
+    }
     return status;
 }
 
 ReceiveStatus ReceiveSide::look_and_take(Delivery& delivery, bool thorough) {
     if (closed()) [[unlikely]]
         return is_paused(view_.header->space) ? ReceiveStatus::paused : ReceiveStatus::closed;
-    if (in_flight_ >= in_flight_limit()) [[unlikely]]
+    in_flight_limit_ = in_flight_limit();
+    if (in_flight_ >= in_flight_limit_) [[unlikely]]
         return ReceiveStatus::limit;
     if (exclusive_ && view_.header->purge_requests.load(memory_order_relaxed) != seen_purges_)
         [[unlikely]] {
@@ -284,6 +292,19 @@ std::size_t ReceiveSide::ack_through(std::uint64_t sequence) {
     advance_base();
     if (acked != 0) wake_space();
     return acked;
+}
+
+// Moves past what is acked, and tells others now and then.
+void ReceiveSide::advance_base() {
+    while (after(cursor_.next, base_) && !view_.ring.ready_at(base_))
+        ++base_;
+    if (base_ - stored_head_ < head_interval) return;
+    view_.header->head.store(base_, memory_order_relaxed);
+    stored_head_ = base_;
+}
+
+std::uint32_t ReceiveSide::in_flight_limit() const {
+    return std::min(view_.header->in_flight_cap.load(memory_order_relaxed), in_flight_cap_);
 }
 
 // A purge is a position up to which the holder of the role frees what it has not read.

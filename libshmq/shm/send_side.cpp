@@ -1,9 +1,23 @@
+#include <algorithm>
 #include <cstring>
 
 #include "shm/queue.hpp"
 #include "shm/wait.hpp"
 
 namespace shmq::shm {
+
+namespace {
+
+// Behind the largest payload that may go at once. What is asked of each message alike, and nearly
+// never, is asked here once.
+std::uint64_t end_of_at_once(const Geometry& geometry, bool fence) {
+    if (fence || geometry.has(exact_timestamps)) return 0;
+    return std::min<std::uint64_t>(
+               {at_once_bytes, geometry.inline_bytes, geometry.shape.max_message}) +
+           1;
+}
+
+}  // namespace
 
 SendSide::SendSide(const QueueView& view, std::uint16_t number, bool fence)
     : view_(view),
@@ -12,7 +26,8 @@ SendSide::SendSide(const QueueView& view, std::uint16_t number, bool fence)
       exclusive_(view.geometry->has(exclusive_producer) && !view.has_journal()),
       drop_oldest_(view.geometry->shape.overflow ==
                    static_cast<std::uint32_t>(Overflow::drop_oldest)),
-      fence_(fence) {
+      fence_(fence),
+      at_once_end_(end_of_at_once(*view.geometry, fence)) {
     cursor_.next = view_.header->tail.load(memory_order_relaxed);
     cursor_.skips = drop_cursor_.skips = &record_->skips;
     drop_cursor_.next = view_.header->head.load(memory_order_relaxed);
@@ -27,12 +42,14 @@ SendStatus SendSide::try_send(const std::byte* data, std::size_t length, std::ui
         return SendStatus::sent;
     }
     Place there;
-    return place(
+    const SendStatus status = place(
         length, timestamp, wake_now, false,
         [&](std::byte* payload) {
             if (length != 0) std::memcpy(payload, data, length);
         },
         there);
+    if (!run_.covers(cursor_.next)) run_ = view_.ring.run_from(cursor_.next, UINT64_MAX);
+    return status;
 }
 
 BlockHandle SendSide::allocate(std::uint64_t bytes) {
@@ -120,7 +137,8 @@ SendStatus SendSide::place_in_front(std::size_t length, std::uint64_t timestamp,
         if (status == ClaimStatus::claimed) break;
         if (!drop_oldest_ || !make_room()) return SendStatus::full;
     }
-    if (!fill_and_publish(view_.ring, there.position, length, timestamp, fill))
+    const SlotWord free = SlotWord::free(view_.ring.lap_of(there.position));
+    if (!fill_and_publish(view_.ring, there.position, free, length, timestamp, fill))
         return SendStatus::refused;
     if (wake_now) wake_receivers(1);
     return SendStatus::sent;
@@ -142,7 +160,8 @@ SendStatus SendSide::place_in_ingress(std::size_t length, std::uint64_t timestam
         case ClaimStatus::claimed:
             break;
     }
-    if (!fill_and_publish(view_.ingress, there.position, length, timestamp, fill)) {
+    const SlotWord free = SlotWord::free(view_.ingress.lap_of(there.position));
+    if (!fill_and_publish(view_.ingress, there.position, free, length, timestamp, fill)) {
         gate_moved = true;
         return SendStatus::full;
     }

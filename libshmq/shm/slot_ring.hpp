@@ -67,6 +67,15 @@ constexpr std::uint64_t prefetch_slots = 8;
 // seven more steps, and the line that all share moves an eighth as often.
 constexpr std::uint64_t hint_interval = 8;
 
+// Positions of one lap, whose words need not be worked out one by one.
+struct LapRun {
+    std::uint64_t begin = 0;
+    std::uint64_t length = 0;
+    SlotWord free;  // the word of each of them while it is free
+
+    bool covers(std::uint64_t position) const { return position - begin < length; }
+};
+
 // Two of SegmentHeader's words, or of JournalArea's.
 struct RingHints {
     Atomic<std::uint64_t>* head = nullptr;
@@ -89,14 +98,21 @@ class SlotRing {
         : slots_(slots),
           hints_(hints),
           index_mask_((std::uint64_t{1} << capacity_log2) - 1),
-          capacity_log2_(capacity_log2),
-          slot_size_log2_(slot_size_log2) {}
+          byte_mask_((std::uint64_t{1} << (capacity_log2 + slot_size_log2)) - 1),
+          slot_bytes_(std::uint64_t{1} << slot_size_log2),
+          capacity_log2_(capacity_log2) {}
 
     std::uint64_t capacity() const { return index_mask_ + 1; }
     std::uint64_t index_of(std::uint64_t position) const { return position & index_mask_; }
     std::uint64_t lap_of(std::uint64_t position) const { return position >> capacity_log2_; }
     SlotHeader& slot(std::uint64_t position) const {
-        return *reinterpret_cast<SlotHeader*>(slots_ + (index_of(position) << slot_size_log2_));
+        // A product: processors multiply faster than they shift by a variable.
+        return *reinterpret_cast<SlotHeader*>(slots_ + (position * slot_bytes_ & byte_mask_));
+    }
+    // The run of positions from `position` to the end of its lap, `most` of them at most.
+    LapRun run_from(std::uint64_t position, std::uint64_t most) const {
+        return {position, std::min(capacity() - index_of(position), most),
+                SlotWord::free(lap_of(position))};
     }
     // Starts to fetch the slot that this side will write a few steps from now: without it each step
     // waits for a cache line of the other side.
@@ -132,12 +148,13 @@ class SlotRing {
     std::uint64_t run_length(std::uint64_t most) const { return std::min(capacity() / 4, most); }
     // Claims exactly that position.
     bool claim_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position) {
-        const std::uint64_t lap = lap_of(position);
+        return claim_at(cursor, owner, position, SlotWord::free(lap_of(position)));
+    }
+    bool claim_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position, SlotWord free) {
         auto& word = slot(position).word;
-        std::uint64_t expected = SlotWord::free(lap).raw;
+        std::uint64_t expected = free.raw;
         if (word.load(memory_order_relaxed) != expected ||
-            !word.compare_exchange_strong(expected,
-                                          SlotWord::make(lap, 0, owner, SlotState::writing).raw,
+            !word.compare_exchange_strong(expected, free.to(SlotState::writing, owner).raw,
                                           memory_order_acquire, memory_order_relaxed)) {  // [2]
             return false;
         }
@@ -145,19 +162,22 @@ class SlotRing {
         store_hint(*hints_.tail, position + 1);
         return true;
     }
-    // writing -> ready. False: the claim was skipped; the slot was given up, send again.
-    bool publish(std::uint64_t position, std::uint16_t owner) {
-        const std::uint64_t lap = lap_of(position);
-        if (change(position, SlotWord::make(lap, 0, owner, SlotState::writing),
-                   SlotWord::ready(lap))) [[likely]] {
+    // writing -> ready. False: the claim was skipped; the slot was given up, send again. `free`:
+    // its word before it was claimed.
+    bool publish(std::uint64_t position, std::uint16_t owner, SlotWord free) {
+        if (change(position, free.to(SlotState::writing, owner), free.to(SlotState::ready, 0)))
+            [[likely]] {
             return true;  // [1]
         }
         abandon(position, owner);
         return false;
     }
+    bool publish(std::uint64_t position, std::uint16_t owner) {
+        return publish(position, owner, SlotWord::free(lap_of(position)));
+    }
     // free -> ready by the exclusive producer.
-    void publish_exclusive(std::uint64_t position) {
-        slot(position).word.store(SlotWord::ready(lap_of(position)).raw, memory_order_release);
+    static void publish_exclusive(SlotHeader& slot, SlotWord free) {
+        slot.word.store(free.to(SlotState::ready, 0).raw, memory_order_release);
     }
     // writing or skipped -> free: the claim never happened.
     void abandon(std::uint64_t position, std::uint16_t owner);
@@ -171,8 +191,11 @@ class SlotRing {
     }
     // Takes exactly that position.
     bool take_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position, Lease& lease) {
+        return take_at(cursor, owner, position, SlotWord::ready(lap_of(position)), lease);
+    }
+    bool take_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position, SlotWord ready,
+                 Lease& lease) {
         auto& word = slot(position).word;
-        const SlotWord ready = SlotWord::ready(lap_of(position));
         const SlotWord leased = ready.leased_to(owner);
         std::uint64_t expected = ready.raw;
         if (word.load(memory_order_relaxed) != expected ||
@@ -256,8 +279,9 @@ class SlotRing {
     std::byte* slots_ = nullptr;
     RingHints hints_;
     std::uint64_t index_mask_ = 0;
+    std::uint64_t byte_mask_ = 0;
+    std::uint64_t slot_bytes_ = 0;
     std::uint32_t capacity_log2_ = 0;
-    std::uint32_t slot_size_log2_ = 0;
 };
 
 }  // namespace shmq::shm

@@ -57,7 +57,8 @@ struct SlotWord {
         return make(lap, tag(), owner(), state());
     }
     constexpr SlotWord to(SlotState state, std::uint16_t owner) const {
-        return make(lap(), tag(), owner, state);
+        constexpr std::uint64_t below_tag = (std::uint64_t{1} << 20) - 1;
+        return {(raw & ~below_tag) | std::uint64_t{owner} << 4 | static_cast<std::uint64_t>(state)};
     }
     // A new lease: by delivery or by extend.
     constexpr SlotWord leased_to(std::uint16_t owner) const {

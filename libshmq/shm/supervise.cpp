@@ -88,8 +88,10 @@ void Supervise::share_in_flight(std::uint32_t wanted) {
     const std::uint64_t half = segment_.geometry().shape.capacity / 2;
     const std::uint64_t share =
         std::max<std::uint64_t>(1, half / std::max<std::uint64_t>(1, consumers));
-    view_.header->in_flight_cap.store(
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, share)), memory_order_relaxed);
+    const auto cap = static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, share));
+    if (view_.header->in_flight_cap.load(memory_order_relaxed) == cap) return;
+    view_.header->in_flight_cap.store(cap, memory_order_relaxed);
+    view_.map.announce();  // so that consumers look
 }
 
 Reclaimed Supervise::hang_up(std::uint16_t number, Nanoseconds now) {

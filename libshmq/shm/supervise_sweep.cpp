@@ -217,6 +217,7 @@ std::uint64_t Supervise::purge() {
     if (to_holder) {
         view_.header->purge_position.store(end, memory_order_relaxed);
         view_.header->purge_requests.fetch_add(1, memory_order_release);
+        view_.map.announce();  // so that the holder looks
         wake(view_.header->items, UINT32_MAX);
     }
     wake(view_.header->space, UINT32_MAX);

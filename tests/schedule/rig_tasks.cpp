@@ -55,7 +55,7 @@ void Rig::send_one(Party& party) {
                     status = attempt(party, id, block, large);
                     return status != shm::SendStatus::full;
                 },
-                [&] { return party.sender->room_for_many(); });
+                [&](unsigned run) { return party.sender->room_for(run); });
             if (waiting.slept()) party.sender->wake_space();
         }
     } else {
@@ -123,7 +123,7 @@ bool Rig::receive(Party& party, bool wait) {
                 ring();
                 return status != shm::ReceiveStatus::empty;
             },
-            [&] { return side.many_ready(); });
+            [&](unsigned run) { return side.ready_ahead(run); });
         if (waiting.slept()) side.pass_wake_on();
     } else {
         const std::uint64_t mark = scheduler_->mark();

@@ -22,9 +22,14 @@ namespace shmq {
 
 class ConsumerCore;
 class ProducerCore;
+class Message;
 namespace shm {
 struct Delivery;
 }
+namespace detail {
+// What nearly every ack is: in a slot, and still ours. False: nothing happened.
+SHMQ_EXPORT bool ack_at_once(Message& message) noexcept;
+}  // namespace detail
 
 // What a message from a dead-letter queue has behind it. It keeps that when it is redriven.
 struct DeadLetter {
@@ -124,7 +129,11 @@ class SHMQ_EXPORT Message {
     // Condition::stale: the lease had ended before; another may have the message; nothing changed.
 
     // Done: the message is gone for good. Not undone by any death once returned.
-    Result<void> ack() noexcept;
+    Result<void> ack() noexcept {
+        if (detail::ack_at_once(*this)) [[likely]]
+            return {};
+        return ack_otherwise();
+    }
     // Not now: back to the queue, before new messages; at once, or after the queue's retry delay
     // where it has one. Does not count as a failure.
     Result<void> nack() noexcept;
@@ -143,8 +152,10 @@ class SHMQ_EXPORT Message {
 
   private:
     friend class ConsumerCore;
+    friend bool detail::ack_at_once(Message& message) noexcept;
     template <typename T>
     friend class Result;
+    Result<void> ack_otherwise() noexcept;
     Message(ConsumerCore* core, const shm::Delivery& delivery) noexcept;
     void drop() noexcept;
 

@@ -21,6 +21,11 @@
 
 namespace shmq {
 
+namespace detail {
+// What nearly every send is: small, and there is room. False: nothing happened.
+SHMQ_EXPORT bool send_at_once(ProducerCore* core, const std::byte* data, std::size_t size) noexcept;
+}  // namespace detail
+
 class SHMQ_EXPORT Producer {
   public:
     using Deadline = std::chrono::steady_clock::time_point;
@@ -33,7 +38,11 @@ class SHMQ_EXPORT Producer {
     // that finds none), for ever or until the deadline. No system call unless it sleeps or wakes
     // somebody; allocates nothing. Conditions: full (Overflow::reject), timed_out, too_big,
     // queue_removed, quarantined, forked.
-    Result<void> send(std::span<const std::byte> payload) noexcept;
+    Result<void> send(std::span<const std::byte> payload) noexcept {
+        if (detail::send_at_once(core_.get(), payload.data(), payload.size())) [[likely]]
+            return {};
+        return send_patiently(payload);
+    }
     Result<void> send(std::string_view payload) noexcept {
         return send(std::as_bytes(std::span(payload.data(), payload.size())));
     }
@@ -43,7 +52,11 @@ class SHMQ_EXPORT Producer {
         return send_until(payload, std::chrono::steady_clock::now() + timeout);
     }
     // Never sleeps: Condition::full if there is no room.
-    Result<void> try_send(std::span<const std::byte> payload) noexcept;
+    Result<void> try_send(std::span<const std::byte> payload) noexcept {
+        if (detail::send_at_once(core_.get(), payload.data(), payload.size())) [[likely]]
+            return {};
+        return send_now(payload);
+    }
     Result<void> try_send(std::string_view payload) noexcept {
         return try_send(std::as_bytes(std::span(payload.data(), payload.size())));
     }
@@ -104,6 +117,8 @@ class SHMQ_EXPORT Producer {
         void operator()(ProducerCore* core) const noexcept;
     };
     explicit Producer(ProducerCore* core) noexcept : core_(core) {}
+    Result<void> send_patiently(std::span<const std::byte> payload) noexcept;
+    Result<void> send_now(std::span<const std::byte> payload) noexcept;
     std::unique_ptr<ProducerCore, Drop> core_;
 };
 

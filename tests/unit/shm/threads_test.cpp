@@ -40,7 +40,8 @@ class ThreadsTest : public testing::TestWithParam<Race> {
             const std::string text = payload(index, number);
             const auto attempt = [&](bool) { return send_text(side, text) == SendStatus::sent; };
             if (GetParam().sleeps) {
-                waiting.until(no_deadline, 0, attempt, [&] { return side.room_for_many(); });
+                waiting.until(no_deadline, 0, attempt,
+                              [&](unsigned run) { return side.room_for(run); });
                 if (waiting.slept()) side.wake_space();
             } else {
                 while (!attempt(false))
@@ -61,7 +62,8 @@ class ThreadsTest : public testing::TestWithParam<Race> {
                        side.try_receive(delivery, thorough) == ReceiveStatus::received;
             };
             if (GetParam().sleeps) {
-                waiting.until(no_deadline, 0, attempt, [&] { return side.many_ready(); });
+                waiting.until(no_deadline, 0, attempt,
+                              [&](unsigned run) { return side.ready_ahead(run); });
                 if (waiting.slept()) side.pass_wake_on();
             } else if (!attempt(false)) {
                 std::this_thread::yield();
