@@ -29,6 +29,8 @@ class ReturnedMap {
         return cells_[index].compare_exchange_strong(from, to, memory_order_release,
                                                      memory_order_relaxed);  // [4]
     }
+    // The one word that consumers compare before each take; whatever they must not miss moves it: a
+    // return, a purge left to the holder of the role, another cap of messages in flight.
     std::uint64_t returns() const { return header_->returns.load(memory_order_acquire); }  // [5]
     void announce() { header_->returns.fetch_add(1, memory_order_seq_cst); }               // [5]
 
