@@ -17,6 +17,13 @@ if(SHMQ_SANITIZE)
   return()
 endif()
 
+# Instructions of the hot calls, counted.
+if(TARGET shmqd)
+  add_executable(hot_calls budget/hot_calls.cpp)
+  target_link_libraries(hot_calls PRIVATE shmq_static shmq_warnings)
+  shmq_add_python_tests(budget)
+endif()
+
 if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/model/run.sh)
   shmq_add_test(model model 600 ${CMAKE_CURRENT_SOURCE_DIR}/model/run.sh)
 endif()
