@@ -21,10 +21,15 @@ endforeach()
 set(shmq_units ${PROJECT_SOURCE_DIR}/daemon/systemd)
 install(
   CODE "set(SHMQ_BINDIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
-configure_file(\"${shmq_units}/shmqd.service.in\" \"${PROJECT_BINARY_DIR}/install/shmqd.service\" @ONLY)"
+configure_file(\"${shmq_units}/shmqd.service.in\" \"${PROJECT_BINARY_DIR}/install/shmqd.service\" @ONLY)
+configure_file(\"${shmq_units}/user/shmqd.service.in\" \"${PROJECT_BINARY_DIR}/install/user/shmqd.service\" @ONLY)"
 )
 install(FILES ${PROJECT_BINARY_DIR}/install/shmqd.service ${shmq_units}/shmqd.socket
         DESTINATION lib/systemd/system)
+install(FILES ${PROJECT_BINARY_DIR}/install/user/shmqd.service ${shmq_units}/user/shmqd.socket
+        DESTINATION lib/systemd/user)
+install(FILES ${shmq_units}/shmq.sysusers DESTINATION lib/sysusers.d RENAME shmq.conf)
+install(FILES ${shmq_units}/shmq.tmpfiles DESTINATION lib/tmpfiles.d RENAME shmq.conf)
 install(FILES ${PROJECT_SOURCE_DIR}/cli/completion/shmq.bash
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME shmq)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

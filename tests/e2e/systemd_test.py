@@ -29,7 +29,10 @@ DefaultDependencies=no
 [Service]
 WatchdogSec=1s
 StandardError=append:{log}
+BindReadOnlyPaths={programs}:{here}
 """
+# Where whom the daemon runs as can reach the programs, wherever they were built.
+PROGRAMS_HERE = "/run/shmq-programs"
 SOCKET_HERE = "[Unit]\nDefaultDependencies=no\n"
 
 
@@ -135,17 +138,21 @@ class SystemdTest(unittest.TestCase):
         self.folder.chmod(0o755)
         self.log = self.folder / "log"
         units = self.folder / "units"
-        for unit, here in (("shmqd.service", SERVICE_HERE.format(log=self.log)),
+        for unit, here in (("shmqd.service", SERVICE_HERE.format(
+                               log=self.log, programs=BIN_DIR, here=PROGRAMS_HERE)),
                            ("shmqd.socket", SOCKET_HERE)):
             (units / f"{unit}.d").mkdir(parents=True)
             (units / f"{unit}.d" / "here.conf").write_text(here)
         service = (UNITS / "shmqd.service.in").read_text()
-        (units / "shmqd.service").write_text(service.replace("@SHMQ_BINDIR@", str(BIN_DIR)))
+        (units / "shmqd.service").write_text(service.replace("@SHMQ_BINDIR@", PROGRAMS_HERE))
         shutil.copy(UNITS / "shmqd.socket", units)
         self.units = units
         with open(self.folder / "console", "wb") as console:
             self.systemd = PrivateSystemd(units, "shmqd.socket", console)
         self.addCleanup(self.systemd.close)
+        made = subprocess.run(self.systemd.inside("systemd-sysusers", UNITS / "shmq.sysusers"),
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(made.returncode, 0, made.stderr)
 
     def shmq(self, *words: str, **options: Any) -> subprocess.CompletedProcess:
         options.setdefault("stdin", subprocess.DEVNULL)
@@ -231,13 +238,44 @@ class SystemdTest(unittest.TestCase):
         self.assertEqual(received, [str(n) for n in range(stream.sent)])
         self.assertIn("brought back", self.log.read_text())
 
+    def inside(self, script: str) -> str:
+        done = subprocess.run(self.systemd.inside("bash", "-c", script), capture_output=True,
+                              text=True, check=False, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
     def test_the_unit_files_say_nothing_that_systemd_does_not_know(self) -> None:
+        self.inside(f"ln -s {BIN_DIR} {PROGRAMS_HERE}")  # it wants to see the program
         found = subprocess.run(
             self.systemd.inside("env", f"SYSTEMD_UNIT_PATH={self.units}:/lib/systemd/system",
                                 "systemd-analyze", "verify", "--man=no", "shmqd.service",
                                 "shmqd.socket"),
             capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
         self.assertEqual((found.returncode, found.stderr), (0, ""))
+
+
+class UnitFilesTest(unittest.TestCase):
+    def unit(self, folder: str, name: str) -> Path:
+        text = (UNITS / f"{name}.in").read_text().replace("@SHMQ_BINDIR@", "/usr/bin")
+        unit = Path(folder) / "shmqd.service"
+        unit.write_text(text)
+        return unit
+
+    def test_the_service_is_locked_up(self) -> None:
+        """Exposure below 2.0, as `systemd-analyze security` counts."""
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                ["systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=19",
+                 self.unit(folder, "shmqd.service")],
+                capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
+        self.assertEqual(done.returncode, 0, done.stdout[-500:] + done.stderr)
+
+    def test_both_services_name_the_socket_that_their_units_listen_on(self) -> None:
+        for folder in ("", "user/"):
+            listens = (UNITS / f"{folder}shmqd.socket").read_text()
+            named = (UNITS / f"{folder}shmqd.service.in").read_text()
+            socket = listens.partition("ListenStream=")[2].splitlines()[0]
+            self.assertIn(f"Environment=SHMQ_SOCKET={socket}\n", named)
 
 
 def main() -> None:
