@@ -3,6 +3,7 @@
 //
 //   accepted   a transient classic queue, transient messages: confirmed when the queue has them
 //   durable    a quorum queue: confirmed when they are synced to its log
+//   auto, each   the consumer is asked for no ack, or acks each message by itself
 #include <amqp.h>
 #include <amqp_framing.h>
 #include <amqp_tcp_socket.h>
@@ -106,8 +107,9 @@ struct RabbitMq {
         Receiver(RabbitMq& all, Place) : one(all.one), connection(one) {
             ::amqp_basic_qos(connection, channel, 0, static_cast<std::uint16_t>(one.window), 0);
             connection.need("basic.qos");
-            ::amqp_basic_consume(connection, channel, bytes_of(all.name), amqp_empty_bytes, 0, 0, 0,
-                                 amqp_empty_table);
+            acks_after = one.is("auto") ? 0 : one.is("each") ? 1 : one.window / 4;
+            ::amqp_basic_consume(connection, channel, bytes_of(all.name), amqp_empty_bytes, 0,
+                                 acks_after == 0 ? 1 : 0, 0, amqp_empty_table);
             connection.need("basic.consume");
         }
         void receive(Room into) {
@@ -116,12 +118,13 @@ struct RabbitMq {
             Connection::need(::amqp_consume_message(connection, &envelope, nullptr, 0), "consume");
             std::memcpy(into.data(), envelope.message.body.bytes,
                         std::min(into.size(), envelope.message.body.len));
-            if (++received % (one.window / 4) == 0)
+            if (acks_after != 0 && ++received % acks_after == 0)
                 ::amqp_basic_ack(connection, channel, envelope.delivery_tag, 1);
             ::amqp_destroy_envelope(&envelope);
         }
         Case one;
         Connection connection;
+        unsigned acks_after = 0;  // so many messages; 0: never
         std::uint64_t received = 0;
     };
 

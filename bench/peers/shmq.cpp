@@ -2,6 +2,7 @@
 //
 //   exclusive   one producer and one consumer hold their roles alone; else both are shared
 //   batch       send_batch, receive_batch and one ack for all of them, 64 at a time
+//   bulk        sent and received one by one, 32 acked by one call
 //   loan        built in the queue's memory and read there; nothing is copied but what `touch` says
 //   durable     the confirm of each message is waited for, so many messages behind
 #include <shmq/client.hpp>
@@ -135,10 +136,12 @@ struct Shmq {
             : one_(shmq.one),
               client_(connect(one_)),
               consumer_(need(client_.consumer(shmq.queues[place.lane]))),
-              batches_(one_.is("batch")) {}
+              batches_(one_.is("batch")),
+              bulk_(one_.is("bulk")) {}
 
         void receive(Room into) {
             if (batches_) return receive_in_batch(into);
+            if (bulk_) return receive_to_ack_later(into);
             if (!one_.spin) return take(need(consumer_.receive()), into);
             for (;;) {
                 auto message = need(consumer_.try_receive());
@@ -150,6 +153,15 @@ struct Shmq {
         void take(Message message, Room into) {
             pass(one_.touch, into.data(), message.data(), message.size());
             need_done(message.ack());
+        }
+        void receive_to_ack_later(Room into) {
+            // The queue gives no more than so many at a time; half of them leaves room.
+            if (batch_.size() == batch_most / 2) {
+                if (consumer_.ack(batch_) != batch_.size()) die("an ack failed");
+                batch_.clear();
+            }
+            batch_.push_back(need(consumer_.receive()));
+            pass(one_.touch, into.data(), batch_.back().data(), batch_.back().size());
         }
         void receive_in_batch(Room into) {
             if (next_ == batch_.size()) {
@@ -166,6 +178,7 @@ struct Shmq {
         Client client_;
         Consumer consumer_;
         bool batches_;
+        bool bulk_;
         std::vector<Message> batch_;
         std::size_t next_ = 0;
     };

@@ -34,7 +34,10 @@ def describe() -> dict[str, str]:
     system = dict(line.split("=", 1) for line in read("/etc/os-release").splitlines() if "=" in line)
     memory_kb = int(field_of("/proc/meminfo", "MemTotal").split()[0] or 0)
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True, check=False)
+    commit = subprocess.run(["git", "-c", "safe.directory=*", "describe", "--always", "--dirty"], cwd=Path(__file__).parent,
+                            capture_output=True, text=True, check=False)
     return {
+        "shmq": commit.stdout.strip() or "not known",
         "processor": field_of("/proc/cpuinfo", "model name"),
         "processors": str(os.cpu_count()),
         "MHz": field_of("/proc/cpuinfo", "cpu MHz"),
@@ -48,6 +51,16 @@ def describe() -> dict[str, str]:
         "real-time priority": "yes" if real_time_allowed() else "not allowed: figures will be noisier",
         "load when it began": " ".join(read("/proc/loadavg").split()[:3]),
     }
+
+
+def version_of(package: str) -> str:
+    """What Debian calls it; nothing where it is not installed."""
+    if not package:
+        return ""
+    done = subprocess.run(["dpkg-query", "-W", "-f=${db:Status-Status} ${Version}", package],
+                          capture_output=True, text=True, check=False)
+    status, _, version = done.stdout.partition(" ")
+    return version if status == "installed" else ""
 
 
 @dataclass

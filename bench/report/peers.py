@@ -101,6 +101,16 @@ ACCEPTED_BROKERS = [
            "Unix socket; puts pipelined 128 at a time, 64 reserves under way, each deleted",
            window=128),  # more small answers than that fill a Unix socket, and it waits for us
 ]
+ACKS = [
+    EXCLUSIVE.having("shmq exclusive, ack each"),
+    EXCLUSIVE.having("shmq exclusive, ack in bulk", variant="exclusive,bulk",
+                     setting="sent and received by their own calls, one ack for 32"),
+    SHARED.having("shmq shared, ack each"),
+    SHARED.having("shmq shared, ack in bulk", variant="shared,bulk",
+                  setting="sent and received by their own calls, one ack for 32"),
+    *(ACCEPTED_BROKERS[0].having(f"RabbitMQ, {name}", variant=f"accepted,{word}")
+      for name, word in (("auto-ack", "auto"), ("ack each", "each"), ("ack in bulk", "bulk"))),
+]
 DURABLE_BROKERS = [
     broker("RabbitMQ", "peer_rabbitmq", "durable", "rabbitmq-server", "rabbitmq",
            "synced before the confirm (quorum queue of one node)",

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from machine import version_of
 from peers import Subject
 from rounds import Row, Work, ratio
 from targets import judge
@@ -24,7 +25,8 @@ def figure(value: float, unit: str) -> str:
 
 
 class Report:
-    def __init__(self, machine: dict, arguments: str):
+    def __init__(self, machine: dict, arguments: str, own_version: str):
+        self.own_version = own_version
         self.machine = machine
         self.arguments = arguments
         self.works: dict[str, Work] = {}
@@ -37,7 +39,10 @@ class Report:
         self.works[work.key] = work
         self.rows[work.key] = rows
         for subject in work.subjects:
-            self.subjects.setdefault(subject.name, subject)
+            if subject.name not in self.subjects:
+                self.subjects[subject.name] = subject
+                self.versions[subject.name] = self.own_version if subject.kind == "shmq" else \
+                    version_of(subject.package)
 
     def median(self, work: str, subject: str) -> float:
         return next((row.median for row in self.rows.get(work, []) if row.subject == subject), 0.0)
@@ -108,6 +113,14 @@ class Report:
                          "  ".join(f"{cell:>{width}}" for cell, width in zip(cells[1:5], widths[1:5])) +
                          f"  {cells[5]}")
         return "\n".join(line.rstrip() for line in lines)
+
+    def text_of_subjects(self) -> str:
+        lines = ["\nWho was measured"]
+        for name, subject in self.subjects.items():
+            lines += [f"  {name} {self.versions[name]}".rstrip(), f"      used: {subject.setting}"]
+            if subject.guarantees:
+                lines.append(f"      guarantees: {subject.guarantees}")
+        return "\n".join(lines)
 
     def text_of_targets(self) -> str:
         lines = ["\nTargets"]

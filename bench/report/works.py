@@ -1,6 +1,6 @@
 """What is measured: every table of the report, in its order."""
 
-from peers import (ACCEPTED_BROKERS, BOOST, DURABLE_BROKERS, EXCLUSIVE, EXCLUSIVE_BATCH, EXCLUSIVE_LOAN, HAND_OVER,
+from peers import (ACCEPTED_BROKERS, ACKS, BOOST, DURABLE_BROKERS, EXCLUSIVE, EXCLUSIVE_BATCH, EXCLUSIVE_LOAN, HAND_OVER,
                    ICEORYX, IDLE_LOOP, LOCAL_PEERS, NNG, POSIX_MQ, SEQPACKET, SHARED, SHARED_BATCH, SHARED_LOAN,
                    SHMQ_ACCEPTED, SHMQ_DURABLE, STREAM, ZEROMQ)
 from rounds import Work
@@ -53,6 +53,12 @@ def throughput_works() -> list[Work]:
                  [STREAM, EXCLUSIVE, SHARED, EXCLUSIVE_BATCH, SHARED_BATCH, *peers],
                  {"work": "throughput", "size": size}, STREAM.name, size,
                  quick=size in QUICK_SIZES) for size in SIZES]
+
+
+def ack_works() -> list[Work]:
+    """shmq has no auto-ack: what was not acked comes again."""
+    return [Work("ack", "auto-ack, ack each, ack in bulk: throughput, one producer, one consumer, 32 B",
+                 "messages/s", False, ACKS, {"work": "throughput", "size": 32}, quick=False)]
 
 
 def many_works() -> list[Work]:
@@ -116,6 +122,7 @@ SECTIONS = {
     "latency": latency_works,
     "wake": wake_works,
     "throughput": throughput_works,
+    "ack": ack_works,
     "many": many_works,
     "loan": loan_works,
     "open_loop": open_loop_works,
