@@ -106,7 +106,7 @@ Result<Message> ConsumerCore::receive(Nanoseconds deadline) noexcept {
     shm::Delivery delivery;
     auto received = wait_for(delivery, deadline);
     if (!received) return received.error();
-    return Result<Message>(std::in_place, this, delivery);
+    return Result<Message>(std::in_place, Message::Made(), this, delivery);
 }
 
 Result<std::optional<Message>> ConsumerCore::try_receive() noexcept {
@@ -115,7 +115,8 @@ Result<std::optional<Message>> ConsumerCore::try_receive() noexcept {
     shm::Delivery delivery;
     const auto status = side_.try_receive(delivery);
     if (status == shm::ReceiveStatus::received) [[likely]]
-        return Result<std::optional<Message>>(std::in_place, Message(this, delivery));
+        return Result<std::optional<Message>>(std::in_place,
+                                              Message(Message::Made(), this, delivery));
     ring_if_needed();
     if (status == shm::ReceiveStatus::empty) return std::optional<Message>();
     return why_not(status);
@@ -141,7 +142,7 @@ Result<std::size_t> ConsumerCore::receive_batch(std::vector<Message>& into, std:
     }
     std::size_t received = 0;
     do {
-        into.push_back(Message(this, delivery));
+        into.emplace_back(Message::Made(), this, delivery);
         ++received;
     } while (received < most && (side_.receive_at_once(delivery) ||
                                  side_.try_receive(delivery) == shm::ReceiveStatus::received));

@@ -151,7 +151,7 @@ class ConsumerCore final : public HandleCore {
         shm::Delivery delivery;
         if (unusable() || !side_.receive_at_once(delivery)) [[unlikely]]
             return slowly(*this);
-        return Result<Message>(std::in_place, this, delivery);
+        return Result<Message>(std::in_place, Message::Made(), this, delivery);
     }
     Result<Message> receive(Nanoseconds deadline) noexcept;
     Result<std::optional<Message>> try_receive() noexcept;
@@ -187,9 +187,9 @@ class ConsumerCore final : public HandleCore {
     void drop(Message& message) noexcept;
 
     // Of those that are sampled.
-    [[gnu::noinline]] void received(const shm::Delivery& delivery) noexcept {
-        samples_.received(segment_->header(), delivery.lease.sequence, delivery.timestamp,
-                          queue_now());
+    // By value: a Delivery whose address is taken is written to memory each time.
+    [[gnu::noinline]] void received(std::uint64_t sequence, std::uint64_t sent_at) noexcept {
+        samples_.received(segment_->header(), sequence, sent_at, queue_now());
     }
     [[gnu::noinline]] void acked(std::uint64_t sequence) noexcept {
         samples_.acked(segment_->header(), sequence, queue_now());
@@ -229,7 +229,7 @@ class ConsumerCore final : public HandleCore {
     bool walks_cheaply_;  // the returned map is small enough to walk before every sleep
 };
 
-inline Message::Message(ConsumerCore* core, const shm::Delivery& delivery) noexcept
+inline Message::Message(Made /*by*/, ConsumerCore* core, const shm::Delivery& delivery) noexcept
     : core_(core),
       data_(delivery.data),
       sequence_(delivery.lease.sequence),
@@ -241,7 +241,7 @@ inline Message::Message(ConsumerCore* core, const shm::Delivery& delivery) noexc
       block_(delivery.block.block),
       generation_(delivery.block.generation) {
     if (Samples::wants(sequence_)) [[unlikely]]
-        core->received(delivery);
+        core->received(sequence_, timestamp_);
 }
 
 // Deadlines of the public API are on the steady clock, which is ours.

@@ -22,23 +22,25 @@ constexpr std::size_t at_once_bytes = 64;
 [[gnu::always_inline]] inline void copy_at_once(std::byte* to, const std::byte* from,
                                                 std::size_t length) {
     constexpr std::size_t word = sizeof(std::uint64_t);
-    const auto copy_words = [&](std::size_t offset, std::size_t count)
-        __attribute__((always_inline)) {
-        for (const std::size_t end = offset + count * word; offset != end; offset += word) {
-            std::uint64_t bytes = 0;
-            std::memcpy(&bytes, from + offset, word);
-            std::memcpy(to + offset, &bytes, word);
-        }
+    const auto copy_word = [&](std::size_t offset) __attribute__((always_inline)) {
+        std::uint64_t bytes = 0;
+        std::memcpy(&bytes, from + offset, word);
+        std::memcpy(to + offset, &bytes, word);
     };
-    if (length > 4 * word) {
-        copy_words(0, 4);
-        copy_words(length - 4 * word, 4);
-    } else if (length >= 2 * word) {
-        copy_words(0, 2);
-        copy_words(length - 2 * word, 2);
+    const auto copy_two = [&](std::size_t offset) __attribute__((always_inline)) {
+        copy_word(offset);
+        copy_word(offset + word);
+    };
+    if (length >= 2 * word) {
+        copy_two(0);
+        if (length > 4 * word) {
+            copy_two(2 * word);
+            copy_two(length - 4 * word);
+        }
+        copy_two(length - 2 * word);
     } else if (length >= word) {
-        copy_words(0, 1);
-        copy_words(length - word, 1);
+        copy_word(0);
+        copy_word(length - word);
     } else {
         for (std::size_t i = 0; i < length; ++i)
             to[i] = from[i];
@@ -48,12 +50,12 @@ constexpr std::size_t at_once_bytes = 64;
 // Fills a slot that is ours and publishes it. False: the claim was skipped.
 template <typename Fill>
 [[gnu::always_inline]] inline bool SendSide::fill_and_publish(SlotRing& ring,
-                                                              std::uint64_t position, SlotWord free,
+                                                              std::uint64_t position,
+                                                              SlotHeader& slot, SlotWord free,
                                                               std::size_t length,
                                                               std::uint64_t timestamp, Fill fill) {
     ParticipantRecord& record = *record_;
     ring.prefetch_beyond(position);
-    SlotHeader& slot = ring.slot(position);
     slot.sequence.store(position, memory_order_relaxed);
     slot.length.store(static_cast<std::uint32_t>(length), memory_order_relaxed);
     slot.flags.store(0, memory_order_relaxed);
@@ -65,7 +67,7 @@ template <typename Fill>
         SegmentHeader& header = *view_.header;
         if ((position & 63) == 63) header.tail.store(position + 1, memory_order_relaxed);
         fence_if_asked(header.items, fence_);
-    } else if (!ring.publish(position, number_, free)) [[unlikely]] {
+    } else if (!ring.publish(position, number_, slot, free)) [[unlikely]] {
         bump(record.resent);  // behind the messages that went past us
         return false;
     }
@@ -82,15 +84,15 @@ template <typename Fill>
         !gate_is_direct(*view_.header)) [[unlikely]] {
         return false;
     }
-    const bool ours = exclusive_ ? view_.ring.word_at(position) == free  // [2]
-                                 : view_.ring.claim_at(cursor_, number_, position, free);
+    SlotHeader& slot = view_.ring.slot(position);
+    const bool ours = exclusive_ ? slot.word.load(memory_order_acquire) == free.raw  // [2]
+                                 : view_.ring.claim_slot(cursor_, number_, position, slot, free);
     if (!ours) [[unlikely]]
         return false;
-    return fill_and_publish(
-        view_.ring, position, free, length,
-        timestamp, [&](std::byte * payload) __attribute__((always_inline)) {
-            copy_at_once(payload, data, length);
-        });
+    const auto fill = [&](std::byte * payload) __attribute__((always_inline)) {
+        copy_at_once(payload, data, length);
+    };
+    return fill_and_publish(view_.ring, position, slot, free, length, timestamp, fill);
 }
 
 // What is left to do with a slot that became ours, and whose payload it holds.
@@ -104,7 +106,7 @@ template <typename Fill>
     delivery.failures = 0;
     delivery.block = {};
     ++in_flight_;
-    if (!delivery.unmarked()) ++leased_;
+    if (!exclusive_ || !delivery.unmarked()) ++leased_;
     bump(record.delivered);
     bump(record.delivered_bytes, length);
 }
@@ -130,7 +132,7 @@ template <typename Fill>
         delivery.lease = {position, ready};
         cursor_.next = position + 1;
         record_->read_position.store(position + 1, memory_order_relaxed);
-    } else if (!view_.ring.take_at(cursor_, number_, position, ready, delivery.lease))
+    } else if (!view_.ring.take_slot(cursor_, number_, position, slot, ready, delivery.lease))
         [[unlikely]] {
         return false;
     }

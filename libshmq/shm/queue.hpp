@@ -137,8 +137,11 @@ class SendSide {
     SendStatus place_in_ingress(std::size_t length, std::uint64_t timestamp, Fill fill,
                                 Place& place, bool& gate_moved);
     template <typename Fill>
-    bool fill_and_publish(SlotRing& ring, std::uint64_t position, SlotWord free, std::size_t length,
+    bool fill_and_publish(SlotRing& ring, std::uint64_t position, std::size_t length,
                           std::uint64_t timestamp, Fill fill);
+    template <typename Fill>
+    bool fill_and_publish(SlotRing& ring, std::uint64_t position, SlotHeader& slot, SlotWord free,
+                          std::size_t length, std::uint64_t timestamp, Fill fill);
     void call_journal(GateWord seen);
     void tell_of_arrival();
     void reopen_ingress(std::uint64_t position);

@@ -126,6 +126,13 @@ SendStatus SendSide::place(std::size_t length, std::uint64_t timestamp, bool wak
     }
 }
 
+template <typename Fill>
+bool SendSide::fill_and_publish(SlotRing& ring, std::uint64_t position, std::size_t length,
+                                std::uint64_t timestamp, Fill fill) {
+    return fill_and_publish(ring, position, ring.slot(position),
+                            SlotWord::free(ring.lap_of(position)), length, timestamp, fill);
+}
+
 // refused: it was skipped.
 template <typename Fill>
 SendStatus SendSide::place_in_front(std::size_t length, std::uint64_t timestamp, bool wake_now,
@@ -137,8 +144,7 @@ SendStatus SendSide::place_in_front(std::size_t length, std::uint64_t timestamp,
         if (status == ClaimStatus::claimed) break;
         if (!drop_oldest_ || !make_room()) return SendStatus::full;
     }
-    const SlotWord free = SlotWord::free(view_.ring.lap_of(there.position));
-    if (!fill_and_publish(view_.ring, there.position, free, length, timestamp, fill))
+    if (!fill_and_publish(view_.ring, there.position, length, timestamp, fill))
         return SendStatus::refused;
     if (wake_now) wake_receivers(1);
     return SendStatus::sent;
@@ -160,8 +166,7 @@ SendStatus SendSide::place_in_ingress(std::size_t length, std::uint64_t timestam
         case ClaimStatus::claimed:
             break;
     }
-    const SlotWord free = SlotWord::free(view_.ingress.lap_of(there.position));
-    if (!fill_and_publish(view_.ingress, there.position, free, length, timestamp, fill)) {
+    if (!fill_and_publish(view_.ingress, there.position, length, timestamp, fill)) {
         gate_moved = true;
         return SendStatus::full;
     }

@@ -148,14 +148,17 @@ class SlotRing {
     std::uint64_t run_length(std::uint64_t most) const { return std::min(capacity() / 4, most); }
     // Claims exactly that position.
     bool claim_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position) {
-        return claim_at(cursor, owner, position, SlotWord::free(lap_of(position)));
+        return claim_slot(cursor, owner, position, slot(position),
+                          SlotWord::free(lap_of(position)));
     }
-    bool claim_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position, SlotWord free) {
-        auto& word = slot(position).word;
+    // The same, for who knows slot and word already.
+    bool claim_slot(Cursor& cursor, std::uint16_t owner, std::uint64_t position, SlotHeader& slot,
+                    SlotWord free) {
         std::uint64_t expected = free.raw;
-        if (word.load(memory_order_relaxed) != expected ||
-            !word.compare_exchange_strong(expected, free.to(SlotState::writing, owner).raw,
-                                          memory_order_acquire, memory_order_relaxed)) {  // [2]
+        if (slot.word.load(memory_order_relaxed) != expected ||
+            !slot.word.compare_exchange_strong(expected, free.to(SlotState::writing, owner).raw,
+                                               memory_order_acquire,
+                                               memory_order_relaxed)) {  // [2]
             return false;
         }
         cursor.next = position + 1;
@@ -164,8 +167,8 @@ class SlotRing {
     }
     // writing -> ready. False: the claim was skipped; the slot was given up, send again. `free`:
     // its word before it was claimed.
-    bool publish(std::uint64_t position, std::uint16_t owner, SlotWord free) {
-        if (change(position, free.to(SlotState::writing, owner), free.to(SlotState::ready, 0)))
+    bool publish(std::uint64_t position, std::uint16_t owner, SlotHeader& slot, SlotWord free) {
+        if (change(slot, free.to(SlotState::writing, owner), free.to(SlotState::ready, 0)))
             [[likely]] {
             return true;  // [1]
         }
@@ -173,7 +176,7 @@ class SlotRing {
         return false;
     }
     bool publish(std::uint64_t position, std::uint16_t owner) {
-        return publish(position, owner, SlotWord::free(lap_of(position)));
+        return publish(position, owner, slot(position), SlotWord::free(lap_of(position)));
     }
     // free -> ready by the exclusive producer.
     static void publish_exclusive(SlotHeader& slot, SlotWord free) {
@@ -191,11 +194,12 @@ class SlotRing {
     }
     // Takes exactly that position.
     bool take_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position, Lease& lease) {
-        return take_at(cursor, owner, position, SlotWord::ready(lap_of(position)), lease);
+        return take_slot(cursor, owner, position, slot(position), SlotWord::ready(lap_of(position)),
+                         lease);
     }
-    bool take_at(Cursor& cursor, std::uint16_t owner, std::uint64_t position, SlotWord ready,
-                 Lease& lease) {
-        auto& word = slot(position).word;
+    bool take_slot(Cursor& cursor, std::uint16_t owner, std::uint64_t position, SlotHeader& slot,
+                   SlotWord ready, Lease& lease) {
+        auto& word = slot.word;
         const SlotWord leased = ready.leased_to(owner);
         std::uint64_t expected = ready.raw;
         if (word.load(memory_order_relaxed) != expected ||
@@ -253,9 +257,12 @@ class SlotRing {
     bool ready_beyond(std::uint64_t position) const;
     // Changes exactly `from` to `to`.
     bool change(std::uint64_t position, SlotWord from, SlotWord to) {
+        return change(slot(position), from, to);
+    }
+    static bool change(SlotHeader& slot, SlotWord from, SlotWord to) {
         std::uint64_t expected = from.raw;
-        return slot(position).word.compare_exchange_strong(expected, to.raw, memory_order_seq_cst,
-                                                           memory_order_relaxed);
+        return slot.word.compare_exchange_strong(expected, to.raw, memory_order_seq_cst,
+                                                 memory_order_relaxed);
     }
     SlotWord word_at(std::uint64_t position) const {
         return {slot(position).word.load(memory_order_acquire)};

@@ -80,7 +80,14 @@ class SHMQ_EXPORT Loan {
 };
 
 class SHMQ_EXPORT Message {
+    // Only a consumer makes messages; also in place, in a container of its caller's.
+    class Made {
+        friend class ConsumerCore;
+        Made() noexcept = default;
+    };
+
   public:
+    Message(Made, ConsumerCore* core, const shm::Delivery& delivery) noexcept;
     Message(Message&& other) noexcept
         : core_(std::exchange(other.core_, nullptr)),
           data_(other.data_),
@@ -156,7 +163,6 @@ class SHMQ_EXPORT Message {
     template <typename T>
     friend class Result;
     Result<void> ack_otherwise() noexcept;
-    Message(ConsumerCore* core, const shm::Delivery& delivery) noexcept;
     void drop() noexcept;
 
     ConsumerCore* core_ = nullptr;
