@@ -57,6 +57,8 @@ struct Shmq {
             static_cast<std::uint32_t>(slot > 512 ? 64 : std::max<std::size_t>(slot, 64));
         // As many slots as pay for messages of this size: a ring that outgrows the caches costs.
         made.capacity = one.size <= 1024 ? 4096 : 64;
+        // And as much memory: what the producer wrote last is still in the caches.
+        if (one.size > 4096) made.pool = 4 * one.size + (64 << 10);
         if (one.is("durable")) made.durability = Durability::durable;
         return made;
     }

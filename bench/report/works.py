@@ -41,7 +41,7 @@ def wake_works() -> list[Work]:
                   seconds=0.5, quick=idle == 100, figure=both_ways) for idle in (100, 1000)]
     works.append(Work("blocking", "one-way latency, blocking calls back to back, 32 B", "ns", True,
                       [HAND_OVER, EXCLUSIVE, SHARED, *LOCAL_PEERS], {"work": "latency", "size": 32},
-                      HAND_OVER.name, figure=one_way))
+                      HAND_OVER.name, quick=False, figure=one_way))
     return works
 
 
