@@ -110,7 +110,8 @@ ACKS = [
     SHARED.having("shmq shared, ack each"),
     SHARED.having("shmq shared, ack in bulk", variant="shared,bulk",
                   setting="sent and received by their own calls, one ack for 32"),
-    *(ACCEPTED_BROKERS[0].having(f"RabbitMQ, {name}", variant=f"accepted,{word}")
+    *(ACCEPTED_BROKERS[0].having(f"RabbitMQ, {name}", variant=f"accepted,{word}",
+                                 setting=f"transient classic queue over loopback, publisher confirms; {name}")
       for name, word in (("auto-ack", "auto"), ("ack each", "each"), ("ack in bulk", "bulk"))),
 ]
 DURABLE_BROKERS = [
