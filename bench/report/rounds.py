@@ -66,7 +66,7 @@ class Runner:
         self.gone: dict[str, str] = {}  # subjects that failed: why
 
     def command(self, subject: Subject, work: Work) -> list[str]:
-        arguments = {**work.arguments, **subject.arguments,
+        arguments = {"directory": self.servers.directory, **work.arguments, **subject.arguments,
                      "seconds": work.seconds * self.seconds_factor}
         if not self.real_time:
             arguments["real_time"] = 0

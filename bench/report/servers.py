@@ -184,4 +184,8 @@ class Servers:
             except subprocess.TimeoutExpired:
                 os.killpg(server.process.pid, signal.SIGKILL)
         self.end_port_mapper()
+        # iceoryx leaves these of every process, where no setting moves them.
+        for left in Path("/tmp").glob("shmq-bench-role-*"):
+            if not Path("/proc", left.name.split("-")[3]).exists():
+                left.unlink(missing_ok=True)
         shutil.rmtree(self.directory, ignore_errors=True)
