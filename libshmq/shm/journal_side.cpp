@@ -105,7 +105,6 @@ RefillStatus JournalSide::refill(const Refill& message) {
         if (view_.ring.claim(front_cursor_, 0, position) != ClaimStatus::claimed) break;
         note(message, position);
         if (!fill(message, position, block)) {
-            clear_note();  // first: a free slot there would pass for a published one
             undo_claim(position);
             continue;
         }
@@ -160,11 +159,13 @@ bool JournalSide::fill(const Refill& message, std::uint64_t position, BlockHandl
     return true;
 }
 
-// What was never published is nobody's message, and must not pass for one that is gone.
+// What was never published is nobody's message, and must not pass for one that is gone; nor, once
+// its slot is free, the note for that of one that was published. A successor sees to what is left.
 void JournalSide::undo_claim(std::uint64_t position) {
     if (view_.lsns != nullptr) {
         view_.lsns[view_.ring.index_of(position)].store(0, memory_order_release);
     }
+    clear_note();
     view_.ring.abandon(position, 0);
 }
 

@@ -85,6 +85,12 @@ RingState backlog_with_room() {
     ring.taken = 3;
     return ring;
 }
+RingState backlog_and_late() {
+    RingState ring = backlog_with_room();
+    ring.name = "backlog_and_late";
+    ring.late = true;
+    return ring;
+}
 // All of the front ring was taken, but nobody has told.
 RingState backlog_behind() {
     RingState ring = backlog();
@@ -355,6 +361,7 @@ void add_journal(Table& table) {
     table.add(leave_consumer, {backlog()}, both, false, false, spilling);
     table.add(journal_work, {backlog(), backlog_with_room(), disk_full()}, both, false, true,
               spilling);
+    table.add(journal_work, {backlog_and_late()}, {spill, durable}, false, true, spilling);
     table.add(journal_work, {backlog_behind()}, {spill}, false, true, spilling);
     table.add(journal_work,
               {gate_at(RingState::Gate::closing, "gate_closing"),

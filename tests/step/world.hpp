@@ -49,7 +49,8 @@ struct RingState {
     std::uint32_t logged = 0;   // messages that stand in the log
     std::uint32_t arrived = 0;  // in the ingress, and the supervisor has not looked
     std::uint32_t taken = 0;    // from the front ring since, by another consumer
-    bool disk_full = false;     // the log takes no more, and the ingress is full
+    bool late = false;  // a producer that found the gate direct long ago is about to claim in front
+    bool disk_full = false;  // the log takes no more, and the ingress is full
     enum class Gate : std::uint8_t { found, journal, closing, called_back } gate = Gate::found;
 };
 
@@ -208,6 +209,7 @@ class World {
     void close_gate(bool called_back);
     void wake_supervisor(bool subject_is_stopped);
     void go_on_without_supervisor();
+    void send_late();
     void check_journal();
     void end_journal();
     void delay_some();
@@ -251,6 +253,7 @@ class World {
     Party subject_, producer_, consumer_, holder_, stopped_;
     std::optional<std::uint64_t> stopped_claim_;
     MessageId stopped_message_ = 0;
+    bool late_ = false;  // the stopped one has only looked at the gate
     std::optional<DeadQueue> dead_;
     Log* log_ = nullptr;
     std::optional<Journal> journal_;

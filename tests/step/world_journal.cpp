@@ -59,6 +59,11 @@ void World::prepare_journal() {
         for (std::uint32_t i = 0; i < messages; ++i)
             send(any_sender(), one_large());
     };
+    late_ = ring.late;
+    if (late_) {
+        stopped_message_ = ledger_.announce(stopped_.number);
+        say(stopped_, Verb::send, stopped_message_, false, false);
+    }
     const bool backlog = ring.logged + ring.arrived != 0 || ring.disk_full;
     if (backlog) fill_up();
     fill(ring.logged);
@@ -140,8 +145,27 @@ void World::wake_supervisor(bool subject_is_stopped) {
     if (told_ || subject_is_stopped) work_on_journal();
 }
 
+// It goes on where it stood: behind a refill that is under way, which consumers then go past.
+void World::send_late() {
+    late_ = false;
+    shm::Cursor cursor;
+    std::uint64_t position = 0;
+    const bool claimed =
+        view_.ring.claim(cursor, stopped_.number, position) == shm::ClaimStatus::claimed;
+    if (claimed) {
+        shm::SlotHeader& slot = view_.ring.slot(position);
+        slot.sequence.store(position);
+        slot.length.store(small_bytes);
+        Ledger::write_payload(stopped_message_, view_.ring.payload(position), small_bytes);
+        shm::bump(stopped_.sender->record().sent);
+        if (!view_.ring.publish(position, stopped_.number)) ledger_.breach("nobody skipped it");
+    }
+    say(stopped_, Verb::send, stopped_message_, true, claimed);
+}
+
 // Until the ingress is full everybody goes on.
 void World::go_on_without_supervisor() {
+    if (late_) send_late();
     if (consumer_.there()) drain(consumer_);
     if (!producer_.there()) return;
     const std::uint64_t room_left = room(view_.ingress);

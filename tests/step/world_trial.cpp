@@ -323,6 +323,7 @@ void World::finish(bool counters_exact) {
     thorough_ = false;
     wake_others(false);
     finish_claim();
+    if (late_) send_late();
     reclaim_subject(shm::Ending::detached);
     if (!consumer_.there()) consumer_ = admit(shm::Role::consumer);
     for (Party* party : {&consumer_, &holder_})
