@@ -25,6 +25,12 @@ set(CMAKE_C_FLAGS_RELEASE "-O2 -g1")
 set(CMAKE_CXX_FLAGS_DEBUG "-Og -g")
 set(CMAKE_C_FLAGS_DEBUG "-Og -g")
 
+# Who uses a handle from two threads at once is told (client/one_thread.hpp). The sanitizers' builds
+# are such builds, too.
+if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+  add_compile_definitions(SHMQ_CHECK_THREADS)
+endif()
+
 # Carries the warnings to every target of ours, and to nobody who links the installed library.
 add_library(shmq_warnings INTERFACE)
 target_compile_options(

@@ -34,6 +34,7 @@ ConsumerCore::ConsumerCore(std::shared_ptr<Session> session, std::string_view na
       walks_cheaply_(segment_->geometry().shape.capacity <= cheap_walk_cells) {}
 
 void ConsumerCore::close() noexcept {
+    const auto use = in_use();
     if (!unusable()) {
         const std::int64_t before = side_.in_flight();
         side_.give_everything_back();
@@ -102,6 +103,7 @@ Result<void> ConsumerCore::wait_for(shm::Delivery& delivery, Nanoseconds deadlin
 }
 
 Result<Message> ConsumerCore::receive(Nanoseconds deadline) noexcept {
+    const auto use = in_use();
     if (unusable()) return why_unusable();
     shm::Delivery delivery;
     auto received = wait_for(delivery, deadline);
@@ -110,6 +112,7 @@ Result<Message> ConsumerCore::receive(Nanoseconds deadline) noexcept {
 }
 
 Result<std::optional<Message>> ConsumerCore::try_receive() noexcept {
+    const auto use = in_use();
     if (unusable()) [[unlikely]]
         return why_unusable();
     shm::Delivery delivery;
@@ -124,6 +127,7 @@ Result<std::optional<Message>> ConsumerCore::try_receive() noexcept {
 
 Result<std::size_t> ConsumerCore::receive_batch(std::vector<Message>& into, std::size_t most,
                                                 Nanoseconds deadline) noexcept {
+    const auto use = in_use();
     if (unusable()) return why_unusable();
     if (most == 0) return std::size_t{0};
     shm::Delivery delivery;
@@ -151,6 +155,7 @@ Result<std::size_t> ConsumerCore::receive_batch(std::vector<Message>& into, std:
 }
 
 std::size_t ConsumerCore::ack(std::span<Message> messages) noexcept {
+    const auto use = in_use();
     std::size_t acked = 0;
     for (Message& message : messages) {
         if (message.core_ != this) continue;
@@ -170,6 +175,7 @@ std::size_t ConsumerCore::ack(std::span<Message> messages) noexcept {
 }
 
 Result<std::size_t> ConsumerCore::ack_through(Message& last) noexcept {
+    const auto use = in_use();
     if (unusable()) return why_unusable();
     if (!side_.exclusive() || last.core_ != this) {
         return Error(Condition::invalid_argument,
@@ -187,6 +193,7 @@ Result<std::size_t> ConsumerCore::ack_through(Message& last) noexcept {
 }
 
 Result<void> ConsumerCore::ack(Message& message) noexcept {
+    const auto use = in_use();
     if (unusable()) return end_unusable(message);
     const auto status = ending(message, [&] {
         const auto ended = side_.ack(delivery_of(message));
@@ -200,6 +207,7 @@ Result<void> ConsumerCore::ack(Message& message) noexcept {
 }
 
 void ConsumerCore::wake_producer() noexcept {
+    const auto use = in_use();
     side_.wake_space();
     ring_if_needed();
 }
@@ -211,6 +219,7 @@ Result<void> ConsumerCore::end_unusable(Message& message) noexcept {
 }
 
 Result<void> ConsumerCore::end(Message& message, Verb verb, Nanoseconds due) noexcept {
+    const auto use = in_use();
     if (unusable()) [[unlikely]]
         return end_unusable(message);
     const auto status = ending(message, [&] {
@@ -227,6 +236,7 @@ Result<void> ConsumerCore::end(Message& message, Verb verb, Nanoseconds due) noe
 }
 
 Result<void> ConsumerCore::extend(Message& message, Nanoseconds lease) noexcept {
+    const auto use = in_use();
     if (fork_.forked()) return Condition::forked;
     if (unusable()) return Condition::stale;
     auto delivery = delivery_of(message);
@@ -238,11 +248,13 @@ Result<void> ConsumerCore::extend(Message& message, Nanoseconds lease) noexcept 
 }
 
 bool ConsumerCore::still_held(const Message& message) const noexcept {
+    const auto use = in_use();
     return !unusable() && side_.held(delivery_of(message));
 }
 
 // The message was dropped without a word: it goes back, unless it went already.
 void ConsumerCore::drop(Message& message) noexcept {
+    const auto use = in_use();
     ending(message, [&] {
         if (unusable()) return shm::HoldStatus::stale;
         auto delivery = delivery_of(message);

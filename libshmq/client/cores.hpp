@@ -19,6 +19,7 @@
 
 #include "client/confirm_watch.hpp"
 #include "client/fork_guard.hpp"
+#include "client/one_thread.hpp"
 #include "client/samples.hpp"
 #include "client/session.hpp"
 #include "client/stream_clock.hpp"
@@ -40,6 +41,8 @@ class HandleCore {
     HandleCore(std::shared_ptr<Session> session, std::string_view name, Attachment& attachment);
     ~HandleCore();
 
+    // Held through each call but stop_waiting: no other thread is in one.
+    OneThread::Use in_use() const noexcept { return {one_thread_, name_, fork_}; }
     // What keeps a call from going on: a child of fork, or a handle that was closed.
     bool unusable() const noexcept { return !fork_.usable(); }
     bool closed() const noexcept { return fork_.closed(); }
@@ -61,6 +64,9 @@ class HandleCore {
     std::uint16_t number_;
     Nanoseconds clock_ahead_;
     ForkGuard fork_;
+
+  private:
+    [[no_unique_address]] OneThread one_thread_;
 };
 
 class ProducerCore final : public HandleCore {
@@ -75,6 +81,7 @@ class ProducerCore final : public HandleCore {
     // What nearly every send is: small, one of a stream, and there is room. False: nothing
     // happened, call `send`.
     [[gnu::always_inline]] bool send_at_once(const std::byte* data, std::size_t size) noexcept {
+        const auto use = in_use();
         if (unusable()) [[unlikely]]
             return false;
         const std::uint64_t now = clock_.now_at_once();
@@ -148,6 +155,7 @@ class ConsumerCore final : public HandleCore {
     // What nearly every receive is; `slowly(core)` where it is not.
     template <typename Slowly>
     [[gnu::always_inline]] Result<Message> receive_at_once(Slowly slowly) noexcept {
+        const auto use = in_use();
         shm::Delivery delivery;
         if (unusable() || !side_.receive_at_once(delivery)) [[unlikely]]
             return slowly(*this);
@@ -162,6 +170,7 @@ class ConsumerCore final : public HandleCore {
 
     // What nearly every ack is. False: nothing happened, call `ack`.
     [[gnu::always_inline]] bool ack_at_once(Message& message) noexcept {
+        const auto use = in_use();
         if (unusable() || message.block_ != shm::BlockHandle::no_block) [[unlikely]]
             return false;
         if (!side_.ack_at_once({message.sequence_, {message.word_}})) [[unlikely]]

@@ -38,6 +38,7 @@ ProducerCore::ProducerCore(std::shared_ptr<Session> session, std::string_view na
       exact_timestamps_(segment_->geometry().has(shm::exact_timestamps)) {}
 
 void ProducerCore::close() noexcept {
+    const auto use = in_use();
     if (!unusable()) detach();
     fork_.close();
     if (loans_ == 0) delete this;
@@ -95,6 +96,7 @@ void ProducerCore::ring_if_needed() noexcept {
 }
 
 Result<void> ProducerCore::send(std::span<const std::byte> payload, Nanoseconds deadline) noexcept {
+    const auto use = in_use();
     if (unusable()) [[unlikely]]
         return why_unusable();
     return send_one(payload, deadline, timestamp(), true);
@@ -161,6 +163,7 @@ bool ProducerCore::is_confirmed(std::uint64_t receipt, Durability level) const n
 
 Result<void> ProducerCore::await_confirm(std::uint64_t receipt, Durability level,
                                          Nanoseconds deadline) noexcept {
+    const auto use = in_use();
     if (unusable()) return why_unusable();
     if (level == Durability::accepted) return {};
     if (!segment_->geometry().has(shm::durable_log)) return no_journal_error();
@@ -183,6 +186,7 @@ Result<void> ProducerCore::await_confirm(std::uint64_t receipt, Durability level
 }
 
 Result<int> ProducerCore::confirm_descriptor() noexcept {
+    const auto use = in_use();
     if (unusable()) return why_unusable();
     if (!segment_->geometry().has(shm::durable_log)) return no_journal_error();
     if (confirm_watch_ == nullptr) confirm_watch_ = ConfirmWatch::start(segment_->header().journal);
@@ -215,6 +219,7 @@ Error ProducerCore::confirms_ended_error() const noexcept {
 
 Result<std::size_t> ProducerCore::send_batch(std::span<const std::span<const std::byte>> payloads,
                                              Nanoseconds deadline) noexcept {
+    const auto use = in_use();
     if (unusable()) return why_unusable();
     const std::uint64_t now = timestamp();
     std::size_t sent = 0;
@@ -251,6 +256,7 @@ Result<std::size_t> ProducerCore::send_batch(std::span<const std::span<const std
 // ---- Loans -------------------------------------------------------------------------------------
 
 Result<Loan> ProducerCore::loan(std::size_t size, Nanoseconds deadline) noexcept {
+    const auto use = in_use();
     if (unusable()) return why_unusable();
     if (segment_->geometry().class_count == 0) {  // no pool: every message fits a slot
         if (size > max_message()) return too_big(size);
@@ -276,6 +282,7 @@ void ProducerCore::give_back(const Loan& loan) noexcept {
 
 // A payload that fits a slot is copied into it: that is cheaper than referring to a block.
 Result<void> ProducerCore::send(Loan& loan, Nanoseconds deadline) noexcept {
+    const auto use = in_use();
     if (unusable()) return why_unusable();
     if (loan.core_ != this) {
         return Error(Condition::invalid_argument, "the loan is spent, or another producer's");
@@ -295,6 +302,7 @@ Result<void> ProducerCore::send(Loan& loan, Nanoseconds deadline) noexcept {
 }
 
 void ProducerCore::drop(Loan& loan) noexcept {
+    const auto use = in_use();
     give_back(loan);
     if (--loans_ == 0 && closed()) delete this;
 }

@@ -1,9 +1,9 @@
 // Consumer: receives from one queue, at least once each message, exactly once while nobody dies and
 // no lease runs out. Returned messages are offered before new ones.
 //
-// Threads: one thread at a time for each Consumer and its messages; make one for each thread.
-// Lifetime: messages may outlive their consumer; they went back to the queue when it was dropped,
-// and every verb on them says stale. After fork the child gets Condition::forked from every call.
+// Threads: it and its messages may be handed from one to another, but no two calls may overlap (a
+// Debug build aborts then, and says who): make one for each. Messages may outlive it; they went
+// back to the queue when it was dropped, and say stale. After fork the child gets forked.
 #pragma once
 
 #include <chrono>

@@ -1,8 +1,8 @@
 // Producer: sends to one queue.
 //
-// Threads: one thread at a time for each Producer; make one for each thread. Lifetime: independent
-// of the Client it came from; its loans must not outlive it unused (sending them fails, cleanly).
-// After fork the child gets Condition::forked from every call.
+// Threads: it may be handed from one to another, but no two calls may overlap (a Debug build aborts
+// then, and says who): make one for each. Lifetime: independent of its Client; loans must not
+// outlive it unused (sending them fails, cleanly). After fork the child gets Condition::forked.
 //
 // Send has taken effect wholly or not at all, whenever the process dies. A send that returned
 // without error is in the queue until acked, dropped under a counted reason, or purged.
