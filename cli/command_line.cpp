@@ -169,6 +169,10 @@ void Options::watch() {
           });
 }
 
+void Options::required_text(const char* label, const char* help, std::string& target) {
+    text(label, "", help, target)->required();
+}
+
 void Options::words(const char* label, const char* help, std::vector<std::string>& target) {
     app_.add_option(label, target, help)->type_name("")->expected(-1);
 }

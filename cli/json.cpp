@@ -21,6 +21,10 @@ Json Json::array() {
     return Json(std::make_unique<Value>(Value{nlohmann::ordered_json::array()}));
 }
 
+Json Json::text_value(std::string_view value) {
+    return Json(std::make_unique<Value>(Value{nlohmann::ordered_json(std::string(value))}));
+}
+
 Json& Json::add(std::string_view name, std::string_view value) {
     value_->json[std::string(name)] = std::string(value);
     return *this;
@@ -66,6 +70,14 @@ std::string text_member(std::string_view text, const char* name) {
     const auto member = object.find(name);
     return member != object.end() && member->is_string() ? member->get<std::string>()
                                                          : std::string();
+}
+
+std::uint64_t number_member(std::string_view text, const char* name) {
+    const auto object = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!object.is_object()) return 0;
+    const auto member = object.find(name);
+    return member != object.end() && member->is_number_unsigned() ? member->get<std::uint64_t>()
+                                                                  : 0;
 }
 
 }  // namespace shmq::cli

@@ -14,6 +14,7 @@ class Json {
   public:
     static Json object();
     static Json array();
+    static Json text_value(std::string_view value);
     Json(Json&&) noexcept;
     Json& operator=(Json&&) noexcept;
     ~Json();
@@ -54,5 +55,6 @@ class Json {
 
 // A member of the object in `text`; empty if it is none, or has no such member that is a string.
 std::string text_member(std::string_view text, const char* name);
+std::uint64_t number_member(std::string_view text, const char* name);  // 0: none
 
 }  // namespace shmq::cli

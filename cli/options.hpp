@@ -42,6 +42,8 @@ class Options {
               const char* help = "Name of the queue");
     // The same, and it may be left out: empty.
     void optional_name(std::string& target, const char* help);
+    // A positional word that must be there.
+    void required_text(const char* label, const char* help, std::string& target);
     // Positional words of any number.
     void words(const char* label, const char* help, std::vector<std::string>& target);
 

@@ -9,6 +9,7 @@ find_package(spdlog 1.10 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(LIBURING REQUIRED IMPORTED_TARGET liburing>=2.3)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash>=0.8) # its header; nothing is linked
+pkg_check_modules(NCURSES REQUIRED IMPORTED_TARGET ncursesw) # shmq top
 
 if(SHMQ_TESTS STREQUAL "AUTO")
   find_package(GTest 1.12 QUIET)

@@ -13,7 +13,7 @@ foreach(program shmqd shmq-keeper shmq_cli)
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   endif()
 endforeach()
-foreach(section 1 3 8)
+foreach(section 1 3 7 8)
   file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.${section})
   install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
@@ -32,6 +32,10 @@ install(FILES ${shmq_units}/shmq.sysusers DESTINATION lib/sysusers.d RENAME shmq
 install(FILES ${shmq_units}/shmq.tmpfiles DESTINATION lib/tmpfiles.d RENAME shmq.conf)
 install(FILES ${PROJECT_SOURCE_DIR}/cli/completion/shmq.bash
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME shmq)
+install(FILES ${PROJECT_SOURCE_DIR}/cli/completion/_shmq
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+install(FILES ${PROJECT_SOURCE_DIR}/cli/completion/shmq.fish
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/shmq)

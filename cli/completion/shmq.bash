@@ -14,6 +14,7 @@ _shmq() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
             --socket) socket=${COMP_WORDS[++i]} ;;
+            --color) ((++i)) ;;
             -*) ;;
             *) [[ -z $verb ]] && verb=${COMP_WORDS[i]} verb_at=$i ;;
         esac
@@ -29,6 +30,8 @@ _shmq() {
         --overflow) words='block reject drop-oldest spill' ;;
         --when-full) words='block reject' ;;
         --durability) words='accepted logged durable' ;;
+        --sort) words='name ready leased sent acked oldest unacked latency spilled consumers' ;;
+        --ack) words='each batch cumulative' ;;
         --reason) words='rejected expired crashed max-deliveries' ;;
         --dead-letter | --to) words=$(_shmq_queues "$socket") ;;
         --group)
@@ -44,8 +47,13 @@ _shmq() {
             elif ((COMP_CWORD == verb_at + 1)); then
                 case $verb in
                     info | rm | purge | send | recv | pending | peek | ack | nack | extend | release | mv | \
-                        consumers | stats)
+                        consumers | stats | top | dump | audit | bench)
                         words=$(_shmq_queues "$socket")
+                        ;;
+                    export) words=$(_shmq_queues "$socket") ;;
+                    import)
+                        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+                        return
                         ;;
                     dlq) words='ls show redrive purge' ;;
                     journal) words='ls verify dump' ;;

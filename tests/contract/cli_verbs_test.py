@@ -126,9 +126,16 @@ class ListingTest(CliTest):
         self.assertEqual(json.loads(done.stdout)["pid"], self.daemon_pid())
 
     def test_version(self) -> None:
-        version = self.shmq("version").stdout
-        self.assertRegex(version, rb"^shmq \d+\.\d+\.\d+\n$")
-        self.assertEqual(self.shmq("--version").stdout, version)
+        version = self.shmq("--version").stdout.decode()
+        self.assertRegex(version, r"^shmq \d+\.\d+\.\d+\n$")
+        number = version.split()[1]
+        self.assertRegex(self.shmq("version").stdout.decode(),
+                         rf"^shmq {number}, segments of format \d+\ndaemon {number}, pid \d+\n$")
+        self.assertEqual(self.json("version")["daemon"], number)
+        done = subprocess.run([BIN_DIR / "shmq", "version", "--json", "--socket",
+                               f"{self.directory.name}/nobody"], capture_output=True, check=True)
+        nobody = json.loads(done.stdout)
+        self.assertEqual((nobody["shmq"], nobody["daemon"]), (number, None))
 
     def test_help_has_an_example_for_each_verb(self) -> None:
         text = self.shmq("--help").stdout.decode()

@@ -48,6 +48,11 @@ class ManPagesTest(unittest.TestCase):
             self.assertRegex(page("shmq.1"), rf"(?m)^\.B .*\b{verb}\b", verb)
             helped |= options_of(help_of("shmq", verb).partition("Example:")[0])
         self.check("shmq.1", helped, set())
+        entries = page("shmq.1").partition(".SH VERBS")[2].partition(".SH OPTIONS")[0]
+        written = {verb for line in re.findall(r"(?m)^\.TP\n\.B ([a-z|]+)", entries)
+                   for verb in line.split("|")}
+        self.assertEqual(written - set(verbs), set(), "only shmq.1 knows these verbs")
+        self.assertEqual(set(verbs) - written, set(), "shmq.1 has no entry of these verbs")
 
     def test_each_page_is_installed(self) -> None:
         sections = {path.suffix for path in PAGES.iterdir()}

@@ -33,8 +33,8 @@ ALLOWED = {
     "python": {"include"},
     "daemon": {"shm", "wire", "base"},
     # Chaos starts daemons of its own: the library knows where their program is.
-    "cli": {"include", "client/session", "client/daemon_start", "shm/audit", "shm/layout", "shm/segment",
-            "daemon/journal"},
+    "cli": {"include", "client/session", "client/daemon_start", "client/endpoint", "shm/audit",
+            "shm/dump", "shm/histogram", "shm/layout", "shm/segment", "daemon/journal"},
     # A daemon to measure is a test's daemon: the fixture is shared.
     "bench": {"include", "shm", "base", "daemon/journal", "tests/support"},
     "docs": {"include"},
