@@ -69,6 +69,10 @@ void add_journal(Fields& fields, const QueueInfo& queue) {
     const QueueOptions& options = queue.options;
     fields.add("journal", std::string(name_of(journal_state_names, queue.journal)),
                queue.journal != JournalState::ok);
+    if (queue.journal == JournalState::recovering) {
+        fields.add("  read", fmt::format("{} of {}", format_size(queue.recovered_bytes),
+                                         format_size(queue.recovery_bytes)));
+    }
     fields.add("  gate", std::string(name_of(gate_names, queue.gate)));
     fields.add("  spilled", format_count(queue.spilled));
     fields.add("  spilled bytes", format_size(queue.spilled_bytes));

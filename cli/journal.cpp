@@ -264,7 +264,7 @@ void dump_file(const Place& place, const std::string& name, bool payload) {
     print(fmt::format("{}: queue {}, epoch {}, serial {}, from lsn {}\n", escape(name),
                       escape(journal::name_of(header)), header.epoch, header.serial,
                       header.first_lsn));
-    journal::FileScan scan(*place.directory, *file, header, bytes);
+    journal::FileScan scan(*place.directory, std::move(file), header, bytes);
     for (auto step = scan.next(); step != journal::Scanner::Step::end; step = scan.next()) {
         if (step == journal::Scanner::Step::hole) {
             const journal::Hole& hole = scan.hole();

@@ -35,6 +35,8 @@ Json to_json(const QueueInfo& queue) {
         .add("syncs", queue.syncs)
         .add("logged", queue.logged)
         .add("durable", queue.durable)
+        .add("recovery_bytes", queue.recovery_bytes)
+        .add("recovered_bytes", queue.recovered_bytes)
         .add("sent", queue.sent)
         .add("sent_bytes", queue.sent_bytes)
         .add("delivered", queue.delivered)

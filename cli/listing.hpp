@@ -21,7 +21,7 @@ constexpr auto durability_names =
 constexpr auto gate_names =
     std::to_array<std::string_view>({"none", "direct", "journal", "closing"});
 constexpr auto journal_state_names =
-    std::to_array<std::string_view>({"none", "ok", "no room", "failed"});
+    std::to_array<std::string_view>({"none", "ok", "no room", "failed", "recovering"});
 
 template <typename Enum>
 std::string_view name_of(std::span<const std::string_view> names, Enum value) {

@@ -30,6 +30,7 @@ Exit show(const Context& context, bool json) {
                   .add("reclaimed", daemon.reclaimed)
                   .add("restarts", daemon.restarts)
                   .add("adopted", daemon.adopted)
+                  .add("recovering", daemon.recovering)
                   .add("state_directory", daemon.state_directory)
                   .add("alarm", daemon.alarm)
                   .text());
@@ -46,6 +47,9 @@ Exit show(const Context& context, bool json) {
     fields.add("messages reclaimed", format_count(daemon.reclaimed));
     fields.add("restarts", format_count(daemon.restarts));
     fields.add("queues taken over", format_count(daemon.adopted));
+    if (daemon.recovering != 0) {
+        fields.add("queues being recovered", format_count(daemon.recovering), true);
+    }
     fields.add("state directory",
                daemon.state_directory.empty() ? "none" : escape(daemon.state_directory));
     if (!daemon.alarm.empty()) fields.add("alarm", escape(daemon.alarm), true);

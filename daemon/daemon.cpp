@@ -73,7 +73,7 @@ struct Daemon::Parts {
           registry(accounts, store, journals),
           dead_letters(registry),
           supervisor(*io, timers, store, roster, dead_letters),
-          methods(registry, dead_letters, supervisor, session_count, about),
+          methods(registry, dead_letters, supervisor, session_count, journals.recovering(), about),
           server(*io, timers, accounts, supervisor, methods, session_count,
                  options.frame_time_max_ns) {}
 
@@ -231,8 +231,8 @@ bool Daemon::take_over() {
         std::any_of(parts.left_behind.begin(), parts.left_behind.end(),
                     [](const Journals::LeftBehind& left) { return left.of_this_boot; });
     if (may_be_held || (!adoption.roster && parts.listener.predecessor_died())) {
-        parts.about.recovering_until = deadline_after(monotonic_now(), recovery_time_ns);
-        parts.timers.arm(parts.restore_timer, parts.about.recovering_until,
+        parts.about.awaits_memory = true;
+        parts.timers.arm(parts.restore_timer, deadline_after(monotonic_now(), recovery_time_ns),
                          [this] { restore_durable(); });
     } else {
         restore_durable();
@@ -243,12 +243,12 @@ bool Daemon::take_over() {
 // What nobody has in memory any more.
 void Daemon::restore_durable() {
     Parts& parts = *parts_;
+    parts.about.awaits_memory = false;
     for (const auto& [definition, of_this_boot] : std::exchange(parts.left_behind, {})) {
         if (parts.registry.has(definition.identity)) continue;
         const auto queue = parts.registry.restore(definition);
         if (queue) {
-            log().info("queue {} restored from its journal: {} messages", definition.name,
-                       (*queue)->message_count());
+            log().info("queue {} comes back from its journal", definition.name);
         } else {
             log().error(
                 "queue {} cannot be restored from its journal: {}; its files are left alone",

@@ -52,6 +52,7 @@ std::expected<void, std::string> Journals::open(Queue& queue, bool restored) {
     std::copy_n(queue.segment().identity(), settings.identity.size(), settings.identity.begin());
     settings.path = *path;
     settings.spill_limit = queue.spill_limit();
+    settings.recovering = &recovering_;
     auto journal = QueueJournal::open(
         queue.segment(), std::move(settings), engine_, timers_, restored,
         [&queue](const std::string& text) { queue.raise_alarm(Queue::Alarm::journal, text); });
@@ -67,7 +68,19 @@ std::expected<void, std::string> Journals::write_definition(const Queue& queue) 
                                               .options = queue.options()});
     wire::Json json = wire::Json::parse(text);
     json["boot"] = this_boot();
-    return (*state_)->write_definition(queue.identity(), json.dump());
+    const auto present = (*state_)->read_definition(queue.identity());
+    if (present && *present == json.dump()) return {};
+    auto written = (*state_)->write_definition(queue.identity(), json.dump());
+    if (written || !present) return written;
+    // On a disk that is full an old one will do, if it says the same: who cannot have his queue
+    // back cannot empty it.
+    wire::Json old = wire::Json::parse(*present, nullptr, false);
+    if (!old.is_object()) return written;
+    old["boot"] = json["boot"];
+    if (old != json) return written;
+    log().warn("queue {}: its definition on disk stays as it was: {}", queue.name(),
+               written.error());
+    return {};
 }
 
 void Journals::remove(Queue& queue) {

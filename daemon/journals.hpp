@@ -26,8 +26,9 @@ class Journals {
     // After the last queue is gone.
     void stop();
 
-    // Opens the journal of a queue that has one, a new or an old one; does nothing for others.
-    // `restored`: its memory is new, its messages are the log's. Blocks on the disk. Or why not.
+    // Opens the journal of a queue that has one, a new or an old one; does nothing for others. What
+    // an old one holds is recovered from the loop (queue_journal.hpp). `restored`: its memory is
+    // new, its messages are the log's. Or why not.
     std::expected<void, std::string> open(Queue& queue, bool restored = false);
     // The queue is no more: its files go.
     void remove(Queue& queue);
@@ -38,6 +39,8 @@ class Journals {
     // Durable queues whose files are here. What a spill left behind before the machine started is
     // removed.
     std::vector<LeftBehind> left_behind();
+    // How many are being recovered.
+    const std::size_t& recovering() const { return recovering_; }
 
   private:
     std::expected<void, std::string> write_definition(const Queue& queue);
@@ -47,6 +50,7 @@ class Journals {
     const StateDirectory::Opened& state_;
     std::shared_ptr<journal::Engine> engine_;  // of all
     Source completions_;
+    std::size_t recovering_ = 0;
 };
 
 }  // namespace shmq::daemon

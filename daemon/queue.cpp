@@ -153,10 +153,20 @@ void Queue::describe_journal(wire::Queue& queue) const {
     queue.spilled_bytes = status.spilled_bytes;
     queue.journal_bytes = status.file_bytes;
     queue.gate = gate_of(status.gate);
-    queue.journal = state_of(status.state);
+    queue.journal = status.recovering ? wire::JournalState::recovering : state_of(status.state);
+    queue.recovery_bytes = status.recovery_bytes;
+    queue.recovered_bytes = status.recovered_bytes;
     queue.syncs = status.syncs;
     queue.logged = status.logged;
     queue.durable = status.durable;
+}
+
+bool Queue::recovering() const {
+    return journal != nullptr && journal->recovering();
+}
+
+std::string Queue::recovery_progress() const {
+    return journal != nullptr ? journal->progress() : "";
 }
 
 void Queue::check_damage(std::string_view during) {

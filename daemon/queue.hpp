@@ -54,7 +54,8 @@ class Queue {
     wire::Options options() const;
     // With counts and totals as of now: walks the ring.
     wire::Queue describe() const;
-    // Ready, leased and returned ones: walks the ring.
+    // Ready, leased and returned ones: walks the ring. What a log that is being recovered holds is
+    // not among them.
     std::uint64_t message_count() const;
 
     shm::Segment& segment() { return *segment_; }
@@ -87,6 +88,9 @@ class Queue {
     Timer sweep_timer;
     Nanoseconds sweep_due = no_deadline;  // of the timer, while it is armed
     Nanoseconds sweep_not_before = 0;
+    // What its journal holds is not known yet, and how far that is, for people.
+    bool recovering() const;
+    std::string recovery_progress() const;
     // Null where there is none, or where it could not be opened; uses the segment.
     std::unique_ptr<QueueJournal> journal;
 

@@ -1,11 +1,8 @@
 #include "daemon/queue_journal.hpp"
 
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "base/check.hpp"
@@ -20,128 +17,14 @@ namespace {
 constexpr Nanoseconds go_ns = 2 * nanoseconds_per_millisecond;
 // While something is under way, should whoever was to ring have been stopped before it did.
 constexpr Nanoseconds heartbeat_ns = 100 * nanoseconds_per_millisecond;
-// A daemon and a producer could call the gate to and fro for ever: each time that it is called back
-// soon, the daemon waits longer before it tries again.
-constexpr Nanoseconds close_pause_least_ns = nanoseconds_per_millisecond;
-constexpr Nanoseconds close_pause_most_ns = 256 * nanoseconds_per_millisecond;
 // Files are let go of in steps of so many messages.
 constexpr std::uint64_t trim_step = 1024;
 
-std::uint64_t secret() {
-    std::uint64_t value = 0;
-    SHMQ_CHECK(::getrandom(&value, sizeof value, 0) == static_cast<ssize_t>(sizeof value));
-    return value;
-}
-
-journal::Identity memory_of(const shm::Segment& segment) {
-    journal::Identity memory{};
-    for (std::size_t i = 0; i < 2; ++i) {
-        const std::uint64_t word =
-            segment.header().journal.memory[i].load(std::memory_order_relaxed);
-        std::memcpy(memory.data() + i * sizeof word, &word, sizeof word);
-    }
-    return memory;
-}
-
-// A new segment counts its ingress positions anew.
-void name_memory(shm::Segment& segment) {
-    for (auto& word : segment.header().journal.memory) {
-        if (word.load(std::memory_order_relaxed) == 0)
-            word.store(secret() | 1, std::memory_order_relaxed);
-    }
-}
+}  // namespace
 
 std::string sum_up(const journal::Damage& damage) {
     return fmt::format("{}, offset {}: {} ({} records)", damage.file, damage.offset, damage.what,
                        damage.records);
-}
-
-}  // namespace
-
-// ---- Beginning ---------------------------------------------------------------------------------
-
-std::expected<std::unique_ptr<QueueJournal>, std::string> QueueJournal::open(
-    shm::Segment& segment, Settings settings, std::shared_ptr<journal::Engine> engine,
-    Timers& timers, bool restored, Alarm alarm) {
-    auto disk =
-        journal::Directory::open(settings.path, journal::Directory::Use::write, std::move(engine));
-    if (!disk) return std::unexpected(disk.error());
-    auto recovered = journal::recover(**disk, &settings.identity);
-    if (!recovered) {
-        return std::unexpected(fmt::format("{}: {}", settings.path, recovered.error().text));
-    }
-    for (const journal::Damage& damage : recovered->damage)
-        log().error("queue {}: damaged journal: {}", settings.name, sum_up(damage));
-    auto journal = std::unique_ptr<QueueJournal>(
-        new QueueJournal(segment, std::move(settings), timers, std::move(*disk),
-                         std::move(*recovered), restored, std::move(alarm)));
-    journal->work();
-    return journal;
-}
-
-QueueJournal::QueueJournal(shm::Segment& segment, Settings settings, Timers& timers,
-                           std::unique_ptr<journal::Directory> disk, journal::Recovered recovered,
-                           bool restored, Alarm alarm)
-    : segment_(segment),
-      settings_(std::move(settings)),
-      timers_(timers),
-      alarm_(std::move(alarm)),
-      side_(shm::QueueView(segment.ring_base(), segment.pool_base(), segment.geometry())),
-      disk_(std::move(disk)),
-      recovered_(std::move(recovered)),
-      close_pause_(close_pause_least_ns) {
-    name_memory(segment_);
-    side_.recover();
-    // In a new segment everything is still to come; else the segment knows what came.
-    unsettled_ = recovered_.live;
-    journal::RangeSet to_come = recovered_.live;
-    if (!restored && side_.refilled() > 1) to_come.remove(1, side_.refilled() - 1);
-    side_.skip_to(to_come.empty() ? recovered_.next_lsn : to_come.lowest());
-    spilled_ = to_come.count();
-    tell_backlog();
-    if (!to_come.empty()) last_message_ = to_come.highest();
-    if (!restored && durable()) {
-        // Of what was put into the front ring, whatever is not there any more is gone.
-        unsettled_ = to_come;
-        for (const std::uint64_t lsn : side_.in_front())
-            if (recovered_.live.contains(lsn)) unsettled_.add(lsn, lsn);
-    }
-    journal::WriterOptions options;
-    options.kind = durable() ? journal::LogKind::durable : journal::LogKind::spill;
-    options.queue = settings_.identity;
-    options.memory = memory_of(segment_);
-    options.name = settings_.name;
-    if (settings_.spill_limit != 0) {
-        options.space_max_bytes = settings_.spill_limit;
-        // Space comes and goes by the file: a limit has to hold several.
-        constexpr std::uint64_t page_bytes = 4096;
-        options.file_bytes =
-            std::clamp(settings_.spill_limit / 8 / page_bytes * page_bytes,
-                       limits::journal_file_min_bytes, limits::journal_file_default_bytes);
-    }
-    options.random = secret;
-    options.realtime_ns = [] {
-        return static_cast<std::uint64_t>(monotonic_now() + journal::wall_clock_ahead());
-    };
-    writer_ = std::make_unique<journal::Writer>(*disk_, std::move(options), recovered_,
-                                                [this] { work(); });
-    reader_ =
-        std::make_unique<journal::Reader>(*disk_, *writer_, side_.refilled(), [this] { work(); });
-}
-
-QueueJournal::~QueueJournal() {
-    working_ = true;  // what completes now starts nothing
-}
-
-// The log is ours for good: what it says may be acted upon.
-void QueueJournal::begin() {
-    begun_ = true;
-    if (recovered_.any_position && recovered_.last_memory == memory_of(segment_))
-        side_.free_through(recovered_.last_position);
-    journal::RangeSet gone = recovered_.live;
-    for (const auto& [first, last] : unsettled_.ranges())
-        gone.remove(first, last);
-    if (durable()) to_settle_ = std::move(gone);
 }
 
 // ---- Work --------------------------------------------------------------------------------------
@@ -153,26 +36,30 @@ void QueueJournal::work() {
     }
     working_ = true;
     wall_clock_ahead_ = journal::wall_clock_ahead();
+    if (recovering()) recover_some();
+    if (writer_ != nullptr) work_on_log();
+    again_ = false;
+    working_ = false;
+}
+
+void QueueJournal::work_on_log() {
     look_at_disk();
     if (!begun_ && (writer_->taken_over() || failed())) begin();
     writer_->flush();
-    if (begun_) {
-        side_.listen(false);
-        side_.want_room(false);
-        const Nanoseconds until = deadline_after(monotonic_now(), go_ns);
-        bool more = true;
-        do {
-            again_ = false;
-            more = work_for(until);
-            trim();
-            if (!more) go_direct();
-            if (!more) sleep();
-            if (!more) more = again_ || (!in_hand_ && side_.arrived());
-        } while (more && monotonic_now() < until);
-        if (more) timers_.arm(timer_, monotonic_now(), [this] { work(); });
-    }
-    again_ = false;
-    working_ = false;
+    if (!begun_) return;
+    side_.listen(false);
+    side_.want_room(false);
+    const Nanoseconds until = deadline_after(monotonic_now(), go_ns);
+    bool more = true;
+    do {
+        again_ = false;
+        more = work_for(until);
+        trim();
+        if (!more) go_direct();
+        if (!more) sleep();
+        if (!more) more = again_ || (!in_hand_ && side_.arrived());
+    } while (more && monotonic_now() < until);
+    if (more) timers_.arm(timer_, monotonic_now(), [this] { work(); });
 }
 
 // Whether there is more to do at once.

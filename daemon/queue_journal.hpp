@@ -30,6 +30,9 @@
 
 namespace shmq::daemon {
 
+// For the log.
+std::string sum_up(const journal::Damage& damage);
+
 class QueueJournal {
   public:
     struct Settings {
@@ -37,12 +40,15 @@ class QueueJournal {
         journal::Identity identity{};
         std::string path;               // directory of its files
         std::uint64_t spill_limit = 0;  // bytes of all files; 0: as the disk allows
+        // How many journals of the daemon are being recovered: they share its time. Outlives this.
+        std::size_t* recovering = nullptr;
     };
     // Told when what people should know of the journal has changed; "": all is well.
     using Alarm = std::function<void(const std::string& text)>;
 
-    // Recovers what the files hold and goes on from there; blocks on the disk. `restored`: the
-    // segment is new, and its messages are those of the log. Or why not.
+    // Begins to recover what the files hold, in steps from the loop; till then nothing is done that
+    // could contradict them. `restored`: the segment is new, and its messages are those of the log.
+    // Or why not.
     static std::expected<std::unique_ptr<QueueJournal>, std::string> open(
         shm::Segment& segment, Settings settings, std::shared_ptr<journal::Engine> engine,
         Timers& timers, bool restored, Alarm alarm);
@@ -54,8 +60,12 @@ class QueueJournal {
     // Does what there is to do, and sees to it that it is called again when there is more. To be
     // called when a doorbell rang, and at each sweep.
     void work();
-    // Drops what is in the log and in the ingress. How many.
+    // Drops what is in the log and in the ingress. How many. REQUIRES: not recovering().
     std::uint64_t purge();
+    // What the files hold is not known yet.
+    bool recovering() const { return recovery_ != nullptr; }
+    // How far that is, for people.
+    std::string progress() const;
 
     struct Status {
         std::uint64_t spilled = 0;        // messages in the log that are not back in the ring
@@ -64,8 +74,11 @@ class QueueJournal {
         std::uint64_t file_bytes = 0;
         shm::GateState gate{};
         journal::Writer::State state{};
-        std::uint64_t logged = 0;   // messages, since this daemon began
-        std::uint64_t durable = 0;  // the same
+        bool recovering = false;
+        std::uint64_t recovery_bytes = 0;   // that recovery has to read; 0: not known yet
+        std::uint64_t recovered_bytes = 0;  // that it has read
+        std::uint64_t logged = 0;           // messages, since this daemon began
+        std::uint64_t durable = 0;          // the same
         std::uint64_t syncs = 0;
     };
     Status status() const;
@@ -79,9 +92,13 @@ class QueueJournal {
     };
 
     QueueJournal(shm::Segment& segment, Settings settings, Timers& timers,
-                 std::unique_ptr<journal::Directory> disk, journal::Recovered recovered,
-                 bool restored, Alarm alarm);
+                 std::unique_ptr<journal::Directory> disk, bool restored, Alarm alarm);
+    void recover_some();
+    void stop_recovering();
+    void go_on_from(journal::Recovered recovered);
+    void open_log();
     void begin();
+    void work_on_log();
 
     bool work_for(Nanoseconds until);
     bool free_logged();
@@ -105,7 +122,10 @@ class QueueJournal {
     void give_up_log();
 
     bool durable() const { return segment_.geometry().has(shm::durable_log); }
-    bool failed() const { return writer_->state() == journal::Writer::State::failed; }
+    journal::Writer::State state() const {
+        return writer_ != nullptr ? writer_->state() : journal::Writer::State::failed;
+    }
+    bool failed() const { return state() == journal::Writer::State::failed; }
     // Nothing of the log is still to come.
     bool log_is_empty() const;
 
@@ -115,8 +135,11 @@ class QueueJournal {
     Alarm alarm_;
     shm::JournalSide side_;
     std::unique_ptr<journal::Directory> disk_;
+    bool restored_;
+    Nanoseconds began_at_;
+    std::unique_ptr<journal::Recovery> recovery_;  // until it is done
     journal::Recovered recovered_;
-    std::unique_ptr<journal::Writer> writer_;
+    std::unique_ptr<journal::Writer> writer_;  // null: recovering, or nothing could be recovered
     std::unique_ptr<journal::Reader> reader_;
     Timer timer_;
     Nanoseconds wall_clock_ahead_ = 0;  // as of this go: not asked for each message
@@ -137,7 +160,11 @@ class QueueJournal {
     std::uint64_t trimmed_ = 0;
     bool wants_room_ = false;  // the front ring was full
     Nanoseconds direct_since_ = 0;
-    Nanoseconds close_pause_;
+    // A daemon and a producer could call the gate to and fro for ever: each time that it is called
+    // back soon, the daemon waits longer before it tries again.
+    static constexpr Nanoseconds close_pause_least_ns = nanoseconds_per_millisecond;
+    static constexpr Nanoseconds close_pause_most_ns = 256 * nanoseconds_per_millisecond;
+    Nanoseconds close_pause_ = close_pause_least_ns;
     Nanoseconds close_not_before_ = 0;
     Nanoseconds retry_at_ = 0;
 };

@@ -71,9 +71,15 @@ QueueJournal::Status QueueJournal::status() const {
     status.spilled_bytes = spilled_bytes_;
     const std::uint64_t standing = side_.count();
     status.arriving = standing - std::min<std::uint64_t>(standing, appended_.size());
-    status.file_bytes = writer_->space_bytes();
     status.gate = side_.gate();
-    status.state = writer_->state();
+    status.state = state();
+    status.recovering = recovering();
+    if (recovering()) {
+        status.recovery_bytes = recovery_->bytes_total();
+        status.recovered_bytes = recovery_->bytes_read();
+    }
+    if (writer_ == nullptr) return status;
+    status.file_bytes = writer_->space_bytes();
     status.logged = logged_count_ + appended_.size();
     status.durable = durable() ? logged_count_ : 0;
     status.syncs = writer_->syncs();

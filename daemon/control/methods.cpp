@@ -45,6 +45,12 @@ wire::Outcome<std::string> only_name(const wire::Call& call) {
     return name;
 }
 
+// What needs to know all that a queue holds waits until its journal has been read.
+std::optional<wire::Failure> unless_recovered(const Queue& queue) {
+    if (!queue.recovering()) return std::nullopt;
+    return wire::recovering(queue.name(), queue.recovery_progress());
+}
+
 std::optional<wire::Failure> no_parameters(const wire::Call& call) {
     return wire::Members(call.parameters).finish();
 }
@@ -204,6 +210,8 @@ wire::Outcome<Reply> Methods::remove(Session& session, const wire::Call& call, w
     const auto found = registry_.find(session.caller, name, Right::manage, Right::manage);
     if (!found) return std::unexpected(found.error());
     const std::shared_ptr<Queue> queue = *found;
+    if (auto failure = unless_recovered(*queue); failure && !force)
+        return std::unexpected(*failure);
     const std::uint64_t messages = queue->message_count();
     const std::uint64_t participants = queue->producers + queue->consumers;
     if (!force && (messages > 0 || participants > 0)) {
@@ -226,6 +234,7 @@ wire::Outcome<Reply> Methods::purge(Session& session, const wire::Call& call, wi
     if ((*queue)->quarantined()) {
         return std::unexpected(wire::quarantined(*name, (*queue)->quarantine_reason()));
     }
+    if (auto failure = unless_recovered(**queue)) return std::unexpected(*failure);
     std::uint64_t purged = (*queue)->supervise().purge();
     if ((*queue)->journal) purged += (*queue)->journal->purge();
     (*queue)->check_damage("a purge");
@@ -249,6 +258,7 @@ wire::Outcome<Reply> Methods::status(Session&, const wire::Call& call, wire::Fra
                         {"reclaimed", supervisor_.messages_reclaimed()},
                         {"restarts", about_.restarts},
                         {"adopted", about_.adopted},
+                        {"recovering", recovering_count_},
                         {"state_directory", about_.state_directory},
                         {"alarm", about_.alarm}};
     return reply;
@@ -272,6 +282,7 @@ wire::Outcome<Reply> Methods::attach(Session& session, const wire::Call& call, w
         role == wire::Role::observer ? Right::consume | Right::manage : std::uint32_t{right};
     const auto queue = registry_.find(session.caller, name, right, rights);
     if (!queue) return std::unexpected(unless_recovering(name, queue.error()));
+    if (auto failure = unless_recovered(**queue)) return std::unexpected(*failure);
     auto attached = supervisor_.attach(*session.holder, *queue, role, in_flight);
     if (!attached) return std::unexpected(attached.error());
     Reply reply;
@@ -310,8 +321,7 @@ wire::Outcome<Reply> Methods::detach(Session& session, const wire::Call& call, w
 // ---- Sessions that come back -------------------------------------------------------------------
 
 wire::Failure Methods::unless_recovering(const std::string& name, wire::Failure failure) const {
-    const bool may_come =
-        failure.error == wire::error::queue_not_found && monotonic_now() < about_.recovering_until;
+    const bool may_come = failure.error == wire::error::queue_not_found && about_.awaits_memory;
     return may_come ? wire::recovering(name) : std::move(failure);
 }
 
@@ -363,7 +373,8 @@ wire::Outcome<std::shared_ptr<Queue>> Methods::find_or_adopt(const Session& sess
         return std::unexpected(wire::definition_refused("the ring is not this queue's"));
     }
     // Made by somebody who did not know, and used by nobody: the older one has the messages.
-    if (known && (*known)->producers + (*known)->consumers == 0 && (*known)->message_count() == 0) {
+    if (known && !(*known)->recovering() && (*known)->producers + (*known)->consumers == 0 &&
+        (*known)->message_count() == 0) {
         log().warn("queue {}: an empty one makes room for the one that a client brings back",
                    definition->name);
         registry_.remove(*known);

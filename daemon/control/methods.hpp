@@ -20,9 +20,9 @@ struct About {
     std::string alarm;            // about it; empty: nothing
     std::string instance;         // tells one daemon's life from the next
     Nanoseconds started_at = 0;
-    std::uint32_t restarts = 0;        // daemons before this one whose work it goes on with
-    std::size_t adopted = 0;           // queues taken over, from what was kept or by clients
-    Nanoseconds recovering_until = 0;  // till then clients may still bring back what was lost
+    std::uint32_t restarts = 0;  // daemons before this one whose work it goes on with
+    std::size_t adopted = 0;     // queues taken over, from what was kept or by clients
+    bool awaits_memory = false;  // clients may still bring back what was lost
 };
 
 // What methods know of the session that calls.
@@ -40,11 +40,12 @@ struct Reply {
 class Methods {
   public:
     Methods(Registry& registry, DeadLetters& dead_letters, Supervisor& supervisor,
-            const std::size_t& session_count, About& about)
+            const std::size_t& session_count, const std::size_t& recovering_count, About& about)
         : registry_(registry),
           dead_letters_(dead_letters),
           supervisor_(supervisor),
           session_count_(session_count),
+          recovering_count_(recovering_count),
           about_(about) {}
 
     // Runs one call. `frame`: the descriptors that came with it; what nobody takes is closed with
@@ -84,6 +85,7 @@ class Methods {
     DeadLetters& dead_letters_;
     Supervisor& supervisor_;
     const std::size_t& session_count_;
+    const std::size_t& recovering_count_;
     About& about_;
 };
 

@@ -8,9 +8,12 @@
 
 #include <cstdint>
 #include <expected>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "daemon/journal/disk.hpp"
 #include "daemon/journal/format.hpp"
 #include "daemon/journal/range_set.hpp"
@@ -89,8 +92,40 @@ struct RecoveryError {
 // predecessors had under way may still land, and change what the next recovery finds. So nothing is
 // done in its name (ingress positions freed, messages offered) before Writer::taken_over().
 //
-// Reads every file whose name ends in `file_suffix`; blocks on the disk. `queue`: files of other
-// identities are foreign; null (tools): that of the first file counts.
+// Reads every file whose name ends in `file_suffix`, in steps, so that a daemon with a large log
+// can serve others meanwhile.
+class Recovery {
+  public:
+    // `queue`: files of other identities are foreign; null (tools): that of the first file counts.
+    // `changed` runs from Disk::run when a step that answered `waiting` can be followed by another;
+    // without it a step waits for the disk itself. `disk` outlives this.
+    Recovery(Disk& disk, const Identity* queue, std::function<void()> changed = {});
+    ~Recovery();
+    Recovery(const Recovery&) = delete;
+    Recovery& operator=(const Recovery&) = delete;
+
+    enum class Step {
+        more,     // call again
+        waiting,  // for the disk: call again when `changed` has run
+        done,     // see take()
+        failed,   // see error()
+    };
+    // Until about that point of monotonic time; the header of one file, or a piece of it
+    // (read_ahead.hpp), is looked at in any case.
+    Step step(Nanoseconds until);
+    Recovered take();
+    const RecoveryError& error() const;
+
+    // How far it is. `bytes_total` is known once all headers were looked at; 0 before.
+    std::uint64_t bytes_read() const;
+    std::uint64_t bytes_total() const;
+
+  private:
+    class Work;
+    std::unique_ptr<Work> work_;
+};
+
+// The same at once; blocks on the disk.
 std::expected<Recovered, RecoveryError> recover(Disk& disk, const Identity* queue);
 
 constexpr const char* file_suffix = ".journal";

@@ -23,17 +23,30 @@ std::int64_t read_whole(Disk& disk, File& file, std::uint64_t offset, std::span<
     return static_cast<std::int64_t>(done);
 }
 
-FileScan::FileScan(Disk& disk, File& file, const FileHeader& header, std::uint64_t bytes)
+FileScan::FileScan(Disk& disk, std::shared_ptr<File> file, const FileHeader& header,
+                   std::uint64_t bytes, std::function<void()> changed)
     : disk_(disk),
-      file_(file),
+      file_(std::move(file)),
       bytes_(bytes),
-      scanner_(header.seed, header.record_start, header.first_lsn, bytes) {}
+      scanner_(header.seed, header.record_start, header.first_lsn, bytes) {
+    if (!changed) return;
+    ahead_ = std::make_unique<ReadAhead>(disk, std::move(changed));
+    ahead_->open(file_);
+    ahead_->reach(bytes);
+}
 
 Scanner::Step FileScan::next() {
     for (;;) {
         const Scanner::Step step = scanner_.next();
         if (step != Scanner::Step::need) return step;
-        read_more();
+        if (ahead_ == nullptr) {
+            read_more();
+            continue;
+        }
+        const std::uint64_t from = scanner_.offset();
+        const auto window = ahead_->bytes(from, scanner_.wanted_end());
+        scanner_.look_at(from, window.value_or(std::span<const std::byte>{}));
+        if (!window) return step;
     }
 }
 
@@ -47,7 +60,7 @@ void FileScan::read_more() {
     const std::uint64_t most = bytes_ - offset;
     const auto read = [&](std::uint64_t bytes) {
         window_.resize(held + std::min(most, bytes));
-        return read_whole(disk_, file_, offset, std::span(window_).subspan(held));
+        return read_whole(disk_, *file_, offset, std::span(window_).subspan(held));
     };
     std::int64_t count = read(std::max(chunk_bytes, scanner_.wanted_end() - offset));
     if (count < 0) count = read(careful_bytes);

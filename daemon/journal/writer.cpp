@@ -39,6 +39,7 @@ Writer::Writer(Disk& disk, WriterOptions options, const Recovered& recovered,
     for (const FileReport& report : recovered.files) {
         if (report.role == FileRole::unused || report.role == FileRole::superseded)
             leftovers_.push_back(report.name);
+        if (report.role == FileRole::unused) unused_.push_back(report.name);
         if (report.role != FileRole::log) continue;  // in doubt: left where it is
         auto file = std::make_shared<LogFile>();
         file->made = {.name = report.name, .file = nullptr, .bytes = report.bytes};

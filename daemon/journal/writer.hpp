@@ -211,6 +211,7 @@ class Writer {
     void make_spare();
     void start_maker(std::uint64_t bytes, bool needed);
     void take_made();
+    bool take_over_with_less();
     bool take_spare(LogFile& file);
     bool at_hand(std::uint64_t bytes) const;
     std::uint64_t bytes_for(std::uint64_t needed) const;
@@ -223,6 +224,7 @@ class Writer {
     std::deque<std::shared_ptr<LogFile>> files_;  // oldest first; the last one takes the records
     std::deque<MadeFile> spares_;
     std::vector<std::string> leftovers_;  // superseded or unused: go once our own file is safe
+    std::vector<std::string> unused_;     // those of them that hold zeros: may go before
     std::deque<Batch> batches_;
     std::uint64_t epoch_ = 1;
     std::uint64_t previous_epoch_ = 0;

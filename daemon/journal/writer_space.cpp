@@ -65,9 +65,32 @@ void Writer::take_made() {
     const bool needed = std::exchange(maker_needed_, false);
     if (maker_.ready()) {
         spares_.push_back(maker_.take());
+    } else if (needed && maker_.error() == ENOSPC && take_over_with_less()) {
+        start_maker(batches_.front().file->bytes, true);
     } else if (needed) {
         refuse(maker_.error(), "making", file_name(epoch_, made_count_));
     }
+}
+
+// A log on a full disk must be taken over all the same, or nobody could empty it. So its first file
+// may be as small as what stands in it allows, and what a predecessor had made ahead goes before.
+// Whether there is another attempt to be made.
+bool Writer::take_over_with_less() {
+    if (taken_over() || batches_.empty()) return false;
+    if (!unused_.empty()) {
+        for (const std::string& name : std::exchange(unused_, {}))
+            disk_.remove(name);
+        return true;
+    }
+    LogFile& file = *batches_.front().file;
+    // A block for what closes the first batch; durable: and some for acks and the floor.
+    const std::uint64_t blocks = is_durable() ? 4 : 1;
+    const std::uint64_t least =
+        round_up(file.end, durable_alignment_bytes) + blocks * durable_alignment_bytes;
+    const std::uint64_t less = std::max(least, round_up(file.bytes / 2, durable_alignment_bytes));
+    if (less >= file.bytes) return false;
+    file.bytes = less;
+    return true;
 }
 
 bool Writer::take_spare(LogFile& file) {

@@ -27,6 +27,7 @@ static_assert(same(JournalState::none, wire::JournalState::none));
 static_assert(same(JournalState::ok, wire::JournalState::ok));
 static_assert(same(JournalState::no_room, wire::JournalState::no_room));
 static_assert(same(JournalState::failed, wire::JournalState::failed));
+static_assert(same(JournalState::recovering, wire::JournalState::recovering));
 
 // The parameters of an error, as text whatever they are: an error of an odd daemon is still shown.
 class Details {
@@ -194,6 +195,8 @@ QueueInfo info_from_wire(const wire::Queue& queue) {
     info.syncs = queue.syncs;
     info.logged = queue.logged;
     info.durable = queue.durable;
+    info.recovery_bytes = queue.recovery_bytes;
+    info.recovered_bytes = queue.recovered_bytes;
     info.sent = queue.sent;
     info.sent_bytes = queue.sent_bytes;
     info.delivered = queue.delivered;

@@ -252,6 +252,7 @@ Result<DaemonInfo> Session::status() noexcept {
         members.require("reclaimed", info.reclaimed);
         members.take("restarts", info.restarts);
         members.take("adopted", info.adopted);
+        members.take("recovering", info.recovering);
         members.take("state_directory", info.state_directory);
         members.take("alarm", info.alarm);
         if (auto failure = members.finish(wire::Unknown::ignore)) {

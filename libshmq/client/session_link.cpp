@@ -215,6 +215,9 @@ Result<Session::Link::Reply> Session::Link::call_locked(const Request& request) 
         }
         if (channel_) {
             Try reply = attempt(request, until);
+            // What kept it from being answered says more than that the last try was late.
+            if (reply && lost.stay && !*reply && reply->error().condition() == Condition::timed_out)
+                return gone(request, lost);
             if (reply) return std::move(*reply);
             lost = reply.error();
             if (lost.sent && !request.repeatable) return gone(request, lost);
@@ -289,7 +292,9 @@ Session::Link::Try Session::Link::await(const Request& request, Nanoseconds dead
     }
     // A daemon that lost what it knew waits for those who bring it back.
     if (answer->error == wire::error::recovering) {
-        return std::unexpected(Lost{false, EAGAIN, true});
+        Lost wait{false, EAGAIN, true};
+        wire::Members(answer->parameters).take("reason", wait.why);
+        return std::unexpected(std::move(wait));
     }
     if (!answer->error.empty()) return Result<Reply>(error_from_wire(*answer, asked(request)));
     reply.parameters = std::move(answer->parameters);
@@ -354,6 +359,11 @@ Error Session::Link::too_late(const Request& request) const {
 }
 
 Error Session::Link::gone(const Request& request, const Lost& lost) const {
+    if (lost.stay) {
+        std::string waits = "queue '" + request.queue + "' is not back yet";
+        waits.append(lost.why.empty() ? "" : ": ").append(lost.why);
+        return {Condition::timed_out, waits + "; ask again, or wait longer (timeout)"};
+    }
     std::string text = "no daemon answers on " + socket_ + " any more";
     const int number = lost.os_error;
     if (number != 0) text.append(" (").append(std::strerror(number)).append(")");

@@ -80,6 +80,7 @@ class Session::Link final : public Reconnecting,
         bool sent;  // the daemon may have acted on it
         int os_error;
         bool stay = false;  // the connection is good: ask again
+        std::string why{};  // then: what is waited for; empty: for those who bring the queue back
     };
     // What a daemon needs to take a queue over, should it have lost it.
     struct Carried {

@@ -93,8 +93,8 @@ Failure definition_refused(std::string_view reason) {
     return failure(error::definition_refused, {{"reason", reason}});
 }
 
-Failure recovering(std::string_view name) {
-    return failure(error::recovering, {{"name", clipped(name)}});
+Failure recovering(std::string_view name, std::string_view reason) {
+    return failure(error::recovering, {{"name", clipped(name)}, {"reason", reason}});
 }
 
 Failure system_error(std::string_view operation, int os_error, std::string_view reason) {
@@ -128,7 +128,7 @@ constexpr auto durability_tokens =
 constexpr auto gate_tokens =
     std::to_array<std::string_view>({"none", "direct", "journal", "closing"});
 constexpr auto journal_state_tokens =
-    std::to_array<std::string_view>({"none", "ok", "no_room", "failed"});
+    std::to_array<std::string_view>({"none", "ok", "no_room", "failed", "recovering"});
 constexpr auto role_tokens = std::to_array<std::string_view>({"producer", "consumer", "observer"});
 constexpr auto pending_state_tokens =
     std::to_array<std::string_view>({"leased", "delayed", "held"});
@@ -264,10 +264,11 @@ constexpr auto queue_members = std::make_tuple(
     std::pair("spilled_bytes", &Queue::spilled_bytes),
     std::pair("journal_bytes", &Queue::journal_bytes), std::pair("syncs", &Queue::syncs),
     std::pair("logged", &Queue::logged), std::pair("durable", &Queue::durable),
-    std::pair("sent", &Queue::sent), std::pair("sent_bytes", &Queue::sent_bytes),
-    std::pair("delivered", &Queue::delivered), std::pair("acked", &Queue::acked),
-    std::pair("redelivered", &Queue::redelivered), std::pair("dropped", &Queue::dropped),
-    std::pair("dropped_oldest", &Queue::dropped_oldest),
+    std::pair("recovery_bytes", &Queue::recovery_bytes),
+    std::pair("recovered_bytes", &Queue::recovered_bytes), std::pair("sent", &Queue::sent),
+    std::pair("sent_bytes", &Queue::sent_bytes), std::pair("delivered", &Queue::delivered),
+    std::pair("acked", &Queue::acked), std::pair("redelivered", &Queue::redelivered),
+    std::pair("dropped", &Queue::dropped), std::pair("dropped_oldest", &Queue::dropped_oldest),
     std::pair("dropped_rejected", &Queue::dropped_rejected),
     std::pair("dropped_damaged", &Queue::dropped_damaged),
     std::pair("dropped_failed", &Queue::dropped_failed), std::pair("purged", &Queue::purged),

@@ -84,7 +84,9 @@ Failure hello_expected();
 Failure quarantined(std::string_view name, std::string_view reason);
 Failure participant_gone(std::string_view name, std::uint32_t participant);
 Failure definition_refused(std::string_view reason);
-Failure recovering(std::string_view name);
+// `reason`: for people, while the queue's journal is being read; empty: those who hold its memory
+// are awaited.
+Failure recovering(std::string_view name, std::string_view reason = {});
 // `reason` empty: strerror's text.
 Failure system_error(std::string_view operation, int os_error, std::string_view reason = {});
 Failure interface_not_found(std::string_view interface);
@@ -103,7 +105,13 @@ std::string_view durability_token(Durability durability);
 // How a queue's gate stands and how its journal is; none: it has no journal.
 enum class GateState : std::uint32_t { none = 0, direct = 1, journal = 2, closing = 3 };
 std::string_view gate_token(GateState gate);
-enum class JournalState : std::uint32_t { none = 0, ok = 1, no_room = 2, failed = 3 };
+enum class JournalState : std::uint32_t {
+    none = 0,
+    ok = 1,
+    no_room = 2,
+    failed = 3,
+    recovering = 4,
+};
 std::string_view journal_state_token(JournalState state);
 
 enum class Role { producer, consumer, observer };
@@ -168,6 +176,9 @@ struct Queue {
     std::uint64_t syncs = 0;
     std::uint64_t logged = 0;   // messages so far that were written to the log
     std::uint64_t durable = 0;  // messages so far that were synced
+    // While `journal` is recovering: bytes of its files, and how many of them were read.
+    std::uint64_t recovery_bytes = 0;
+    std::uint64_t recovered_bytes = 0;
 
     std::uint64_t sent = 0;
     std::uint64_t sent_bytes = 0;

@@ -24,8 +24,9 @@ type Options (
 type Queue (
   name: string, identity: string, options: Options, owner: int, group: int, quarantined: bool,
   ready: int, leased: int, returned: int, delayed: int, held: int, alarm: string,
-  gate: (none, direct, journal, closing), journal: (none, ok, no_room, failed),
+  gate: (none, direct, journal, closing), journal: (none, ok, no_room, failed, recovering),
   spilled: int, spilled_bytes: int, journal_bytes: int, syncs: int, logged: int, durable: int,
+  recovery_bytes: int, recovered_bytes: int,
   sent: int, sent_bytes: int, delivered: int, acked: int, redelivered: int,
   dropped: int, dropped_oldest: int, dropped_rejected: int, dropped_damaged: int,
   dropped_failed: int, purged: int, expired: int, reclaimed: int,
@@ -71,10 +72,12 @@ method Settle(
   to: ?string) -> (done: int, refused: []Refusal)
 # Gives back what the process holds, in one queue or in all that the caller may manage.
 method Release(pid: int, name: ?string) -> (released: int)
-# state_directory: where journals live; empty: nowhere, and alarm says why.
+# state_directory: where journals live; empty: nowhere, and alarm says why. recovering: queues whose
+# journals are being read.
 method Status() -> (
   pid: int, version: string, socket: string, queues: int, sessions: int, uptime: int,
-  deaths: int, reclaimed: int, restarts: int, adopted: int, state_directory: string, alarm: string)
+  deaths: int, reclaimed: int, restarts: int, adopted: int, recovering: int, state_directory: string,
+  alarm: string)
 
 # role observer: a read-only mapping for peek, pending and top; takes the right to consume or manage.
 # ring, pool: indices of descriptors; no pool where every message fits its slot.
@@ -99,7 +102,7 @@ error HelloExpected ()
 error Quarantined (name: string, reason: string)
 error ParticipantGone (name: string, participant: int)
 error DefinitionRefused (reason: string)
-error Recovering (name: string)
+error Recovering (name: string, reason: string)
 error SystemError (operation: string, errno: int, reason: string)
 )varlink";
 

@@ -42,6 +42,7 @@ class CliTest(unittest.TestCase):
     directory: tempfile.TemporaryDirectory
     socket: str
     daemon: subprocess.Popen
+    daemon_options: tuple = ()
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -52,7 +53,8 @@ class CliTest(unittest.TestCase):
     @classmethod
     def start_daemon(cls) -> None:
         with open(f"{cls.directory.name}/log", "ab") as log:
-            cls.daemon = subprocess.Popen([BIN_DIR / "shmqd", "--socket", cls.socket],
+            cls.daemon = subprocess.Popen([BIN_DIR / "shmqd", "--socket", cls.socket,
+                                           *cls.daemon_options],
                                           stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         wait_until(lambda: cls.daemon.poll() is not None or os.path.exists(cls.socket),
                    "the daemon's socket")

@@ -27,7 +27,7 @@ std::vector<ReadBack> read_live(SimulatedDisk& disk, const Recovered& recovered)
         std::unique_ptr<journal::File> file;
         std::uint64_t bytes = 0;
         EXPECT_EQ(disk.open(report.name, file, bytes), 0);
-        journal::FileScan scan(disk, *file, report.header, bytes);
+        journal::FileScan scan(disk, std::move(file), report.header, bytes);
         for (auto step = scan.next(); step != journal::Scanner::Step::end; step = scan.next()) {
             if (step != journal::Scanner::Step::record) continue;
             const journal::Record& record = scan.record();

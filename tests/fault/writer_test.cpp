@@ -249,6 +249,69 @@ TEST_F(WriterFaults, AFullDurableLogTakesAcksAndGoesOn) {
     }
 }
 
+// Nobody could empty a full disk if the log on it were not taken over.
+TEST_F(WriterFaults, AFullDiskIsTakenOverInASmallFileAndEmptiedFromThere) {
+    for (const LogKind kind : {LogKind::spill, LogKind::durable}) {
+        for (const std::uint64_t room_bytes : {24576u, 32768u, 65536u}) {
+            SCOPED_TRACE(std::to_string(static_cast<int>(kind)) + ", " +
+                         std::to_string(room_bytes));
+            disk = SimulatedDisk(room_bytes);
+            file_bytes = 131072;
+            open(kind);
+            for (int i = 0; i < 1000; ++i)
+                deliver(300);
+            run();
+            deliver(300);  // the last batch, which is written anew
+            run();
+            writer.reset();
+            // Files made ahead are zeros, and go: then there is this much room.
+            disk.capacity_bytes = room_bytes;
+            for (const auto& [name, content] : disk.seen())
+                disk.capacity_bytes += content.front() != std::byte{} ? content.size() : 0;
+            open(kind);
+            EXPECT_FALSE(writer->taken_over());
+            run();
+            ASSERT_TRUE(writer->taken_over()) << writer->error().text;
+            const std::uint64_t last = writer->logged();
+            for (std::uint64_t lsn = 1; lsn < last; ++lsn) {
+                if (kind == LogKind::durable) writer->append_settled(lsn, 1);
+                writer->trim(lsn + 1);
+                run();
+            }
+            writer->retry();
+            EXPECT_NE(deliver(300), 0u);
+            run();
+            EXPECT_EQ(writer->state(), Writer::State::open);
+            writer.reset();
+            const auto recovered = journal::recover(disk, &queue_identity);
+            EXPECT_EQ(recovered->live.count(), 1u);
+            EXPECT_TRUE(recovered->damage.empty());
+        }
+    }
+}
+
+TEST_F(WriterFaults, WithoutRoomForASmallFileItWaitsForSome) {
+    for (const LogKind kind : {LogKind::spill, LogKind::durable}) {
+        disk = SimulatedDisk(1);
+        open(kind);
+        deliver();
+        run();
+        writer.reset();
+        disk.capacity_bytes = 0;
+        open(kind);
+        run();
+        EXPECT_FALSE(writer->taken_over());
+        EXPECT_EQ(writer->state(), Writer::State::no_room);
+        disk.capacity_bytes = UINT64_MAX;
+        writer->retry();
+        run();
+        EXPECT_TRUE(writer->taken_over());
+        EXPECT_EQ(writer->state(), Writer::State::open);
+        writer.reset();
+        EXPECT_EQ(journal::recover(disk, &queue_identity)->live.count(), 1u);
+    }
+}
+
 TEST_F(WriterFaults, WhatWasRefusedForWantOfRoomIsToldWhenThereIsSome) {
     open(LogKind::durable);
     while (send(500) != 0) {

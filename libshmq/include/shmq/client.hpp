@@ -59,12 +59,13 @@ struct DaemonInfo {
     std::uint64_t queues = 0;
     std::uint64_t sessions = 0;
     std::chrono::nanoseconds uptime{0};
-    std::uint64_t deaths = 0;     // processes that died attached
-    std::uint64_t reclaimed = 0;  // messages given back for them
-    std::uint32_t restarts = 0;   // daemons that died before this one, which took over from them
-    std::uint32_t adopted = 0;    // queues that this one took over
-    std::string state_directory;  // where journals live; empty: nowhere
-    std::string alarm;            // what somebody has to look after there; empty: nothing
+    std::uint64_t deaths = 0;      // processes that died attached
+    std::uint64_t reclaimed = 0;   // messages given back for them
+    std::uint32_t restarts = 0;    // daemons that died before this one, which took over from them
+    std::uint32_t adopted = 0;     // queues that this one took over
+    std::uint32_t recovering = 0;  // queues whose journals are being read
+    std::string state_directory;   // where journals live; empty: nowhere
+    std::string alarm;             // what somebody has to look after there; empty: nothing
 };
 
 // Threads: every call may be made from any thread; calls on one client wait for each other.

@@ -35,10 +35,11 @@ enum class GateState : std::uint32_t {
 };
 
 enum class JournalState : std::uint32_t {
-    none,     // no journal
-    ok,       // it is written to as it should be
-    no_room,  // the disk, or spill_limit, has none: WhenFull decides; it goes on by itself
-    failed,   // the disk failed: nothing is logged or durable any more
+    none,        // no journal
+    ok,          // it is written to as it should be
+    no_room,     // the disk, or spill_limit, has none: WhenFull decides; it goes on by itself
+    failed,      // the disk failed: nothing is logged or durable any more
+    recovering,  // a new daemon reads what it holds; who wants to attach waits for that
 };
 
 // Zero or nullopt means: the default that is named. Sizes are in bytes.
@@ -125,6 +126,10 @@ struct QueueInfo {
     std::uint64_t syncs = 0;          // of the journal's files
     std::uint64_t logged = 0;         // messages so far that were written to the journal
     std::uint64_t durable = 0;        // messages so far that were synced
+    // While `journal` is recovering: bytes of its files, 0 if not known yet, and how many were
+    // read.
+    std::uint64_t recovery_bytes = 0;
+    std::uint64_t recovered_bytes = 0;
 
     std::uint64_t sent = 0;
     std::uint64_t sent_bytes = 0;

@@ -1,0 +1,120 @@
+"""A daemon whose journals take long to read: it serves everybody else meanwhile, says what it does, and
+who wants the queue waits for it."""
+
+import os
+import signal
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
+
+from cli_support import ALL, FAILED, NOTHING, CliTest, main, wait_until  # noqa: E402
+
+# Zeros behind the last record, which cost no disk: recovery looks at each of them.
+HOLE_BYTES = (4096 if ALL else 512) << 20
+
+
+def lines(count: int) -> bytes:
+    return b"".join(b"line %d\n" % number for number in range(count))
+
+
+class RecoveryTest(CliTest):
+    def journal_file(self) -> Path:
+        """The newest, of the one queue that there is."""
+        return max(Path(f"{self.socket}.state").glob("queues/*/*.journal"),
+                   key=lambda path: path.stat().st_mtime_ns)
+
+    def end_everything(self) -> None:
+        daemon = self.daemon_pid()
+        os.kill(self.daemon.pid, signal.SIGSTOP)  # lest it start another
+        os.kill(daemon, signal.SIGKILL)
+        self.daemon.kill()
+        self.daemon.wait()
+        wait_until(lambda: not os.path.exists(f"/proc/{daemon}"), "its end")
+
+    def begin_anew(self) -> None:
+        self.start_daemon()
+        wait_until(lambda: self.shmq("status", status=None).returncode == 0, "an answer")
+
+    def tearDown(self) -> None:
+        self.shmq("rm", self.queue, "--force", status=None)
+
+    def status(self) -> dict:
+        return self.json("status")
+
+    def test_others_are_served_while_a_long_log_is_read(self) -> None:
+        self.create("--durability", "durable", "--capacity", 64)
+        self.shmq("send", self.queue, "--confirm", "durable", input=lines(1000))
+        path = self.journal_file()
+        self.end_everything()
+        os.truncate(path, HOLE_BYTES)
+        self.begin_anew()
+        waiting = self.start("peek", self.queue, "-n", 1)
+        wait_until(lambda: self.status()["recovering"] == 1, "a queue that is being recovered")
+        info = self.info()
+        self.assertEqual(info["journal"], "recovering")
+        self.assertGreater(info["recovery_bytes"], HOLE_BYTES - 1)
+        before = info["recovered_bytes"]
+        wait_until(lambda: self.info()["recovered_bytes"] > before, "progress")
+        # Somebody else's queue, all the while.
+        self.shmq("create", "other")
+        self.shmq("send", "other", "one")
+        self.assertEqual(self.shmq("recv", "other").stdout, b"one\n")
+        self.assertEqual(self.status()["recovering"], 1, "too quick to show anything")
+        self.assertRegex(self.shmq("info", self.queue).stdout.decode(), r"journal +recovering")
+        self.assertRegex(self.shmq("status").stdout.decode(), r"queues being recovered +1")
+        # Who attaches waits, not for ever, and is told for what.
+        said = waiting.communicate(timeout=100)[1]
+        if waiting.returncode != 0:
+            self.assertRegex(said, rb"is not back yet: its journal is being read: \d+ of \d+ MiB")
+        wait_until(lambda: self.info()["journal"] == "ok", "recovered")
+        self.assertEqual(self.status()["recovering"], 0)
+        self.assertEqual(self.recv() == lines(1000), True)
+
+    def test_those_who_have_its_memory_go_on_and_nothing_is_doubled(self) -> None:
+        self.create("--overflow", "spill", "--capacity", 64)
+        self.shmq("send", self.queue, input=lines(1000))
+        path = self.journal_file()
+        held = self.start("recv", self.queue, "--follow", "--exec", "cat; sleep 0.02")
+        wait_until(lambda: self.info()["acked"] > 0, "a consumer")
+        os.truncate(path, HOLE_BYTES)
+        before = self.daemon_pid()
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: self.status()["recovering"] == 1, "a queue that is being recovered")
+        acked = self.info()["acked"]
+        # From the ring, which is there.
+        wait_until(lambda: self.info()["acked"] > acked, "messages while the log is read")
+        self.assertEqual(self.info()["journal"], "recovering")
+        # Who would do something to all of it is told to wait, and why.
+        refused = self.shmq("rm", self.queue, status=None)
+        self.assertIn(refused.returncode, (FAILED, NOTHING))
+        self.assertRegex(refused.stderr,
+                         b"is not back yet: its journal is being read" if refused.returncode == NOTHING
+                         else b"remove it with force")  # it took no longer than that
+        wait_until(lambda: self.info()["journal"] == "ok", "recovered")
+        held.send_signal(signal.SIGTERM)
+        out, _ = held.communicate(timeout=100)
+        rest = self.recv()
+        self.assertEqual(sorted(set((out + rest).splitlines())), sorted(lines(1000).splitlines()))
+        again = (out + rest).count(b"\n") - 1000
+        self.assertLessEqual(again, self.info()["redelivered"])
+
+    def test_a_log_that_cannot_be_read_is_said_and_left_alone(self) -> None:
+        self.create("--durability", "durable")
+        self.shmq("send", self.queue, "--confirm", "durable", "one")
+        strange = self.journal_file().with_name("0-0.journal")
+        self.end_everything()
+        strange.mkdir()
+        self.begin_anew()
+        wait_until(lambda: self.info()["journal"] == "failed", "a queue that cannot be read")
+        self.assertIn("0-0.journal cannot be opened", self.info()["alarm"])
+        self.end_everything()
+        strange.rmdir()
+        self.begin_anew()
+        self.assertEqual(self.recv("-n", 1, "--timeout", "60s"), b"one\n")
+
+
+if __name__ == "__main__":
+    main()
