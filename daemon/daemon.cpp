@@ -60,6 +60,19 @@ Fd open_signals() {
     return Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
+// The memory of what nobody is attached to ends with us, so nobody can ever come for the rest of
+// it.
+void drop_overflow(Registry& registry, Journals& journals) {
+    for (const auto& [name, queue] : registry.all()) {
+        const shm::Geometry& geometry = queue->segment().geometry();
+        const bool only_spills =
+            geometry.has(shm::journal_present) && !geometry.has(shm::durable_log);
+        if (!only_spills || queue->producers + queue->consumers != 0) continue;
+        log().info("queue {} ends with its daemon, and its overflow with it", name);
+        journals.remove(*queue);
+    }
+}
+
 }  // namespace
 
 // In the order in which they are built. Each knows only those above it, so that destruction, from
@@ -355,6 +368,7 @@ void Daemon::shut_down() {
                    survival_.manager.empty() ? "" : ", or the service manager keeps them");
     }
     parts.server.stop();
+    if (survival_.manager.empty()) drop_overflow(parts.registry, parts.journals);
     parts.supervisor.release_all();
     parts.registry.release_all();
     parts.timers.disarm(parts.idle_timer);

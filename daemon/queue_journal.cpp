@@ -263,7 +263,9 @@ void QueueJournal::write_ranges(journal::RangeSet& ranges, Append append) {
 void QueueJournal::trim() {
     std::uint64_t floor = side_.refilled();
     if (durable()) floor = unsettled_.empty() ? writer_->next_lsn() : unsettled_.lowest();
-    const bool due = floor >= trimmed_ + trim_step || (log_is_empty() && floor != trimmed_) ||
+    // Without room every file counts.
+    const bool at_once = log_is_empty() || writer_->state() == journal::Writer::State::no_room;
+    const bool due = floor >= trimmed_ + trim_step || (at_once && floor != trimmed_) ||
                      !to_settle_.empty();
     if (!due) return;
     trimmed_ = floor;

@@ -116,5 +116,39 @@ class RecoveryTest(CliTest):
         self.assertEqual(self.recv("-n", 1, "--timeout", "60s"), b"one\n")
 
 
+class EndTest(CliTest):
+    """What an end of the daemon leaves on disk of queues that only spill."""
+
+    def overflow(self) -> list[Path]:
+        return list(Path(f"{self.socket}.state").glob("queues/*/*.journal"))
+
+    def end_daemon(self) -> None:
+        self.daemon.terminate()
+        self.assertEqual(self.daemon.wait(100), 0)
+
+    def test_the_overflow_of_what_nobody_has_goes_with_its_daemon(self) -> None:
+        self.create("--overflow", "spill", "--capacity", 64)
+        self.shmq("send", self.queue, input=lines(1000))
+        self.assertNotEqual(self.overflow(), [])
+        self.end_daemon()
+        self.assertEqual(self.overflow(), [])
+        self.start_daemon()
+        self.shmq("info", self.queue, status=FAILED)
+
+    def test_what_somebody_has_stays_and_is_brought_back(self) -> None:
+        self.create("--overflow", "spill", "--capacity", 64)
+        self.shmq("send", self.queue, input=lines(1000))
+        holder = self.start("recv", self.queue, "--follow", "--exec", "cat; kill -STOP $PPID")
+        wait_until(lambda: self.info()["acked"] + self.info()["leased"] > 0, "a consumer")
+        self.end_daemon()
+        self.assertNotEqual(self.overflow(), [])
+        self.start_daemon()
+        holder.send_signal(signal.SIGCONT)
+        wait_until(lambda: self.shmq("info", self.queue, status=None).returncode == 0, "the queue")
+        self.assertGreater(self.info()["spilled"], 900)
+        self.end(holder)
+        self.shmq("rm", self.queue, "--force")
+
+
 if __name__ == "__main__":
     main()

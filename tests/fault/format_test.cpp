@@ -2,16 +2,19 @@
 // earlier versions of the program (golden/), which every later one must read.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 
+#include "daemon/journal/recovery.hpp"
 #include "fault/image_builder.hpp"
 
 namespace shmq::fault {
 namespace {
 
 using journal::RecordKind;
+using journal::Recovered;
 
 Bytes read_golden(const std::string& name) {
     std::ifstream file(std::string(SHMQ_GOLDEN_DIR "/") + name, std::ios::binary);
@@ -40,14 +43,101 @@ ImageBuilder example() {
     return file;
 }
 
-TEST(Format, TheGoldenFileIsWhatThisVersionWrites) {
-    const Bytes made = example().build();
-    if (std::getenv("SHMQ_WRITE_GOLDEN") != nullptr) {
-        std::ofstream file(SHMQ_GOLDEN_DIR "/v1.journal", std::ios::binary);
-        file.write(reinterpret_cast<const char*>(made.data()),
-                   static_cast<std::streamsize>(made.size()));
+// A backlog on disk: messages, and nothing else.
+ImageBuilder spill_example() {
+    ImageBuilder file(1, 1, 1, journal::LogKind::spill);
+    file.header.file_bytes = 8192;
+    file.bytes.resize(8192);
+    for (const char* text : {"one", "two", "three"})
+        file.message(text);
+    return file;
+}
+
+// Four messages; the first two were synced, the power went while the others were written.
+ImageBuilder torn_example() {
+    ImageBuilder file;
+    file.header.file_bytes = 8192;
+    file.bytes.resize(8192);
+    file.message("one");
+    file.message("two");
+    const std::uint64_t torn = file.message("three", 2);
+    file.message("four", 2);
+    std::fill_n(file.bytes.begin() + static_cast<std::ptrdiff_t>(torn), 32, std::byte{});
+    return file;
+}
+
+// Five messages; the second's payload has another byte, and what comes later says that it was
+// synced.
+ImageBuilder damaged_example() {
+    ImageBuilder file;
+    file.header.file_bytes = 8192;
+    file.bytes.resize(8192);
+    file.message("one");
+    const std::uint64_t hit = file.message("two");
+    for (const char* text : {"three", "four", "five"})
+        file.message(text, 3);
+    file.bytes[hit + sizeof(journal::RecordHeader)] ^= std::byte{1};
+    return file;
+}
+
+TEST(Format, TheGoldenFilesAreWhatThisVersionWrites) {
+    const std::pair<const char*, ImageBuilder> files[] = {
+        {"v1.journal", example()},
+        {"v1_spill.journal", spill_example()},
+        {"v1_torn.journal", torn_example()},
+        {"v1_damaged.journal", damaged_example()}};
+    for (auto [name, builder] : files) {
+        const Bytes made = builder.build();
+        if (std::getenv("SHMQ_WRITE_GOLDEN") != nullptr) {
+            std::ofstream file(std::string(SHMQ_GOLDEN_DIR "/") + name, std::ios::binary);
+            file.write(reinterpret_cast<const char*>(made.data()),
+                       static_cast<std::streamsize>(made.size()));
+        }
+        EXPECT_EQ(made, read_golden(name)) << name;
     }
-    EXPECT_EQ(made, read_golden("v1.journal"));
+}
+
+std::vector<Bytes> live_of(const std::string& name, Recovered& recovered) {
+    SimulatedDisk disk(1, Image{{name, read_golden(name)}});
+    auto found = journal::recover(disk, nullptr);
+    EXPECT_TRUE(found.has_value()) << name;
+    if (!found) return {};
+    recovered = std::move(*found);
+    std::vector<Bytes> payloads;
+    for (const ReadBack& message : read_live(disk, recovered))
+        payloads.push_back(message.payload);
+    return payloads;
+}
+
+TEST(Format, TheGoldenSpillIsRead) {
+    Recovered recovered;
+    const auto payloads = live_of("v1_spill.journal", recovered);
+    EXPECT_EQ(payloads, (std::vector{bytes_of("one"), bytes_of("two"), bytes_of("three")}));
+    EXPECT_EQ(recovered.files[0].header.kind, static_cast<std::uint32_t>(journal::LogKind::spill));
+    EXPECT_EQ(recovered.next_lsn, 4u);
+    EXPECT_EQ(recovered.last_position, 3u);
+    EXPECT_TRUE(recovered.damage.empty());
+}
+
+TEST(Format, TheGoldenTornTailEndsQuietly) {
+    Recovered recovered;
+    EXPECT_EQ(live_of("v1_torn.journal", recovered),
+              (std::vector{bytes_of("one"), bytes_of("two")}));
+    EXPECT_EQ(recovered.torn_records, 1u);
+    EXPECT_EQ(recovered.next_lsn, 3u);
+    EXPECT_TRUE(recovered.damage.empty());
+}
+
+TEST(Format, TheGoldenDamageIsToldAndTheRestRead) {
+    Recovered recovered;
+    EXPECT_EQ(
+        live_of("v1_damaged.journal", recovered),
+        (std::vector{bytes_of("one"), bytes_of("three"), bytes_of("four"), bytes_of("five")}));
+    ASSERT_EQ(recovered.damage.size(), 1u);
+    EXPECT_EQ(recovered.damage[0].file, "v1_damaged.journal");
+    EXPECT_EQ(recovered.damage[0].offset, journal::record_start_bytes + journal::record_bytes(3));
+    EXPECT_EQ(recovered.damage[0].first_lsn, 2u);
+    EXPECT_EQ(recovered.damage[0].records, 1u);
 }
 
 TEST(Format, TheGoldenFileOfVersion1IsRead) {

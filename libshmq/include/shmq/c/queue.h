@@ -39,10 +39,11 @@ typedef enum shmq_gate {
 
 // How a queue's journal does.
 typedef enum shmq_journal {
-    SHMQ_JOURNAL_NONE = 0,     // no journal
-    SHMQ_JOURNAL_OK = 1,       // it is written to as it should be
-    SHMQ_JOURNAL_NO_ROOM = 2,  // the disk, or spill_limit, has none: when_full decides
-    SHMQ_JOURNAL_BROKEN = 3    // the disk failed: nothing is logged or durable any more
+    SHMQ_JOURNAL_NONE = 0,       // no journal
+    SHMQ_JOURNAL_OK = 1,         // it is written to as it should be
+    SHMQ_JOURNAL_NO_ROOM = 2,    // the disk, or spill_limit, has none: when_full decides
+    SHMQ_JOURNAL_BROKEN = 3,     // the disk failed: nothing is logged or durable any more
+    SHMQ_JOURNAL_RECOVERING = 4  // a new daemon reads what it holds; attaching waits for that
 } shmq_journal;
 
 // For max_deliveries: no limit.
