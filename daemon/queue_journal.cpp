@@ -261,12 +261,14 @@ void QueueJournal::write_ranges(journal::RangeSet& ranges, Append append) {
 }
 
 void QueueJournal::trim() {
+    // Past a file's seal, too: the next message may wait for the room that this file takes.
+    if (reader_->next() > side_.refilled()) side_.skip_to(reader_->next());
     std::uint64_t floor = side_.refilled();
     if (durable()) floor = unsettled_.empty() ? writer_->next_lsn() : unsettled_.lowest();
     // Without room every file counts.
     const bool at_once = log_is_empty() || writer_->state() == journal::Writer::State::no_room;
-    const bool due = floor >= trimmed_ + trim_step || (at_once && floor != trimmed_) ||
-                     !to_settle_.empty();
+    const bool due =
+        floor >= trimmed_ + trim_step || (at_once && floor != trimmed_) || !to_settle_.empty();
     if (!due) return;
     trimmed_ = floor;
     writer_->trim(floor);

@@ -159,7 +159,8 @@ class FullDiskTest(DiskTest):
         self.assertEqual(self.recv() == self.LINE * kept + b"more\n", True)
 
     def test_a_spill_that_blocks(self) -> None:
-        self.create("--capacity", 64, "--overflow", "spill")
+        self.create("--capacity", 64, "--overflow", "spill", "--max-message", "64KiB",
+                    "--spill-limit", "64MiB")  # files of 8 MiB
         sent = b"".join(b"%d " % number + self.LINE for number in range(2000))
         sender = self.feed(sent)
         self.assert_says_so()  # 24 MiB hold no 40
