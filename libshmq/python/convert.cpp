@@ -12,7 +12,7 @@ constexpr std::array overflow_names{"block", "reject", "drop_oldest", "spill"};
 constexpr std::array when_full_names{"block", "reject"};
 constexpr std::array durability_names{"accepted", "logged", "durable"};
 constexpr std::array gate_names{"none", "direct", "journal", "closing"};
-constexpr std::array journal_names{"none", "ok", "no_room", "failed"};
+constexpr std::array journal_names{"none", "ok", "no_room", "failed", "recovering"};
 
 template <typename Enum, std::size_t Count>
 Enum by_name(const std::array<const char*, Count>& names, const std::string& name,

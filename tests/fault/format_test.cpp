@@ -75,7 +75,7 @@ ImageBuilder damaged_example() {
     file.message("one");
     const std::uint64_t hit = file.message("two");
     for (const char* text : {"three", "four", "five"})
-        file.message(text, 3);
+        file.message(text, 2);
     file.bytes[hit + sizeof(journal::RecordHeader)] ^= std::byte{1};
     return file;
 }

@@ -54,7 +54,7 @@ class QueueInfo:
     held: int  # waiting for room in the dead-letter queue
     alarm: str  # what somebody has to look after; empty: nothing
     gate: str  # none, direct, journal or closing
-    journal: str  # none, ok, no_room or failed
+    journal: str  # none, ok, no_room, failed or recovering
     spilled: int
     spilled_bytes: int
     journal_bytes: int
