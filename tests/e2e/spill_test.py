@@ -158,6 +158,7 @@ class DurableTest(CliTest):
         os.kill(daemon, signal.SIGKILL)
         self.daemon.kill()
         self.daemon.wait()
+        wait_until(lambda: not os.path.exists(f"/proc/{daemon}"), "its end")  # and its lock's
         self.start_daemon()
         wait_until(lambda: self.shmq("info", self.queue, status=None).returncode == 0,
                    "the queue is back")
