@@ -6,7 +6,8 @@
 //
 // MOUNTPOINT/disk is the disk. Lines written to MOUNTPOINT/control, one a write:
 //   fail write | fail flush | heal
-//   snapshot SEED PATH     an image: of each sector written since the last flush any version, or none
+//   snapshot SEED PATH     an image: of each sector written since the last flush any version, or
+//   none
 #define FUSE_USE_VERSION 31
 #include <fuse3/fuse.h>
 #include <sys/stat.h>
