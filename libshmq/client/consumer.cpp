@@ -106,6 +106,9 @@ Result<Message> ConsumerCore::receive(Nanoseconds deadline) noexcept {
     const auto use = in_use();
     if (unusable()) return why_unusable();
     shm::Delivery delivery;
+    const std::uint64_t delivered = side_.record().delivered.load(shm::memory_order_relaxed);
+    if (waiting_.at_once(delivered, [&] { return side_.receive_at_once(delivery, false); }))
+        return Result<Message>(std::in_place, Message::Made(), this, delivery);
     auto received = wait_for(delivery, deadline);
     if (!received) return received.error();
     return Result<Message>(std::in_place, Message::Made(), this, delivery);

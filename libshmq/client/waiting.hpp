@@ -22,9 +22,14 @@ class Waiting {
     Waiting(shm::WaitPoint& point, bool for_room, bool plain_wakers,
             Nanoseconds look_again) noexcept;
 
+    // For who may be in a dialogue: calls `attempt()`, which must be quick, for about 2 us, so that
+    // the answer finds its way with nothing between. False: it has not come, or this is a stream.
+    template <typename Attempt>
+    bool at_once(std::uint64_t done_so_far, Attempt attempt);
+
     // Calls `attempt(thorough)` until it returns true, the deadline comes, or stop() was called.
     // `thorough` is set when a sleep has lasted so long that hints are no longer believed.
-    // `there(n)` tells whether n attempts in a row would go through (a guess).
+    // `there(n)` tells whether what the nth attempt from now needs is there (a guess; 0: the next).
     // `done_so_far`: attempts that went through, ever.
     template <typename Attempt, typename There>
     Waited until(Nanoseconds deadline, std::uint64_t done_so_far, Attempt attempt, There there);
@@ -39,8 +44,8 @@ class Waiting {
     std::uint64_t sleeps() const noexcept { return sleeps_; }
 
   private:
-    template <typename Attempt>
-    bool spin(Attempt& attempt);
+    template <typename Attempt, typename There>
+    bool spin(Attempt& attempt, There& there);
     bool stands_back(std::uint64_t done_so_far) noexcept;
     template <typename There>
     void let_run_ahead(There there) const noexcept;
@@ -62,9 +67,14 @@ class Waiting {
 };
 
 // Rounds of one spin: it grows while spinning pays and shrinks while it does not. About 4 to 60 us;
-// a sleep and its wake-up cost about 10.
-constexpr unsigned spins_least = 64;
-constexpr unsigned spins_most = 1024;
+// a sleep and its wake-up cost about 10. A round looks so often at the one word that nearly always
+// ends the wait, without a pause between at first (a pause may last as long as a message's way),
+// and then at everything else that could.
+constexpr unsigned spins_least = 16;
+constexpr unsigned spins_most = 256;
+constexpr unsigned looks_a_round = 64;
+constexpr unsigned rounds_without_pause = 32;
+constexpr unsigned looks_in_dialogue = 256;
 
 // In a stream the faster side meets the slower one at every slot, and each message then costs the
 // passage of a cache line there and back. Standing back lets the other fill or free a run of slots
@@ -83,13 +93,29 @@ constexpr unsigned waits_before_try_least = 64;
 constexpr unsigned waits_before_try_most = 1u << 16;
 
 template <typename Attempt>
-bool Waiting::spin(Attempt& attempt) {
+bool Waiting::at_once(std::uint64_t done_so_far, Attempt attempt) {
+    const bool dialogue =
+        spins_ != 0 && done_so_far - done_before_ < streak_long && waits_ + 1 < waits_before_try_;
+    if (!dialogue) return false;
+    for (unsigned look = 0; look < looks_in_dialogue; ++look) {
+        if (!attempt()) continue;
+        done_before_ = done_so_far;
+        ++waits_;
+        return true;
+    }
+    return false;
+}
+
+template <typename Attempt, typename There>
+bool Waiting::spin(Attempt& attempt, There& there) {
     for (unsigned round = 0; round < spins_; ++round) {
+        for (unsigned look = 0; look < looks_a_round && !there(0); ++look) {
+        }
         if (attempt(false)) {
             spins_ = std::min(spins_ * 2, spins_most);
             return true;
         }
-        shm::cpu_relax();
+        if (round >= rounds_without_pause) shm::cpu_relax();
     }
     if (spins_ != 0) spins_ = std::max(spins_ / 2, spins_least);
     return false;
@@ -111,7 +137,7 @@ Waited Waiting::until(Nanoseconds deadline, std::uint64_t done_so_far, Attempt a
                       There there) {
     sleeps_last_ = 0;
     if (stands_back(done_so_far)) let_run_ahead(there);
-    if (attempt(false) || spin(attempt)) return Waited::done;
+    if (attempt(false) || spin(attempt, there)) return Waited::done;
     bool thorough = false;
     for (;;) {
         const shm::WaitTicket ticket = shm::register_waiter(*point_, plain_wakers_);

@@ -111,7 +111,8 @@ template <typename Fill>
     bump(record.delivered_bytes, length);
 }
 
-[[gnu::always_inline]] inline bool ReceiveSide::receive_at_once(Delivery& delivery) {
+[[gnu::always_inline]] inline bool ReceiveSide::receive_at_once(Delivery& delivery,
+                                                                bool ask_ahead) {
     const SegmentHeader& header = *view_.header;
     const std::uint64_t position = cursor_.next;
     const bool attention = !run_.covers(position) || in_flight_ >= in_flight_limit_ ||
@@ -136,7 +137,7 @@ template <typename Fill>
         [[unlikely]] {
         return false;
     }
-    view_.ring.prefetch_beyond(position);
+    if (ask_ahead) view_.ring.prefetch_beyond(position);
     opened(delivery, slot, length);
     return true;
 }

@@ -11,7 +11,7 @@ BlockHandle BlockPool::allocate(std::uint64_t bytes, std::uint16_t owner, Cursor
         const bool front = part == Part::front;
         const BlockHandle handle =
             allocate_in(size_class, front ? 0 : boundary, front ? boundary : size_class.block_count,
-                        owner, cursors.next[i]);
+                        owner, cursors.places[i]);
         if (handle.valid()) return handle;
     }
     return {};
@@ -24,21 +24,36 @@ BlockPool::Part BlockPool::part_of(std::uint64_t block) const {
     return journal ? Part::journal : Part::front;
 }
 
-// Blocks are freed about in the order they were taken, so the next one is the likeliest to be free.
+// First the one that was taken longest ago of the last few. Else the next: blocks are freed about
+// in the order they were taken, so it is the likeliest to be free.
 BlockHandle BlockPool::allocate_in(const SizeClass& size_class, std::uint32_t first,
-                                   std::uint32_t end, std::uint16_t owner, std::uint32_t& next) {
+                                   std::uint32_t end, std::uint16_t owner, Cursors::Place& place) {
+    std::uint32_t& again = place.taken[place.turn++ % blocks_again];
+    if (again > first && again <= end) {
+        const BlockHandle handle = take(size_class, again - 1, owner);
+        if (handle.valid()) return handle;
+    }
     for (std::uint32_t step = first; step < end; ++step) {
-        const std::uint32_t offset = next >= first && next < end ? next : first;
-        next = offset + 1;
-        const std::uint64_t block = std::uint64_t{size_class.first_block} + offset;
-        const BlockWord present = word(block);
-        if (present.state() != BlockState::free) continue;
-        if (change(block, present,
-                   BlockWord::make(present.generation(), owner, BlockState::loaned))) {
-            return {block, present.generation()};
-        }
+        const std::uint32_t offset = place.next >= first && place.next < end ? place.next : first;
+        place.next = offset + 1;
+        const BlockHandle handle = take(size_class, offset, owner);
+        if (!handle.valid()) continue;
+        again = offset + 1;
+        return handle;
     }
     return {};
+}
+
+// Invalid: it is not free.
+BlockHandle BlockPool::take(const SizeClass& size_class, std::uint32_t offset,
+                            std::uint16_t owner) {
+    const std::uint64_t block = std::uint64_t{size_class.first_block} + offset;
+    const BlockWord present = word(block);
+    if (present.state() != BlockState::free ||
+        !change(block, present, BlockWord::make(present.generation(), owner, BlockState::loaned))) {
+        return {};
+    }
+    return {block, present.generation()};
 }
 
 bool BlockPool::free(BlockHandle handle) {

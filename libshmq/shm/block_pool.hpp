@@ -44,11 +44,21 @@ struct BlockHandle {
     bool valid() const { return block != no_block; }
 };
 
+// So many blocks go round between a producer and consumers that keep up.
+constexpr std::uint32_t blocks_again = 8;
+
 class BlockPool {
   public:
     // Where this handle looks first in each class; private to a producer.
     struct Cursors {
-        std::uint32_t next[limits::size_classes_max]{};
+        // Of one class: where to look, and the blocks taken last: whoever takes them again in turn
+        // finds them in the caches, and a block that goes round the whole pool is found in memory.
+        struct Place {
+            std::uint32_t next = 0;
+            std::uint32_t turn = 0;
+            std::uint32_t taken[blocks_again]{};  // offset + 1; 0: none
+        };
+        Place places[limits::size_classes_max];
     };
 
     BlockPool() = default;
@@ -88,7 +98,8 @@ class BlockPool {
   private:
     const SizeClass* class_of(std::uint64_t block) const;
     BlockHandle allocate_in(const SizeClass& size_class, std::uint32_t first, std::uint32_t end,
-                            std::uint16_t owner, std::uint32_t& next);
+                            std::uint16_t owner, Cursors::Place& place);
+    BlockHandle take(const SizeClass& size_class, std::uint32_t offset, std::uint16_t owner);
 
     BlockRecord* records_ = nullptr;
     std::byte* pool_ = nullptr;

@@ -190,7 +190,9 @@ class ReceiveSide {
     ReceiveStatus try_receive(Delivery& delivery, bool thorough = false);
     // The same where all is as it nearly always is: nothing asks for attention, the next message is
     // ready, its payload in its slot. False: nothing happened.
-    bool receive_at_once(Delivery& delivery);
+    // `ask_ahead`: asks for the line of a slot further on. Not in a dialogue: there it is the other
+    // side's, which is about to write it.
+    bool receive_at_once(Delivery& delivery, bool ask_ahead = true);
     // A guess by one slot further on: whether a run of them is ready, of a part of the ring at
     // most.
     bool ready_ahead(std::uint64_t run) const {
