@@ -76,8 +76,8 @@ void World::prepare_journal() {
         if (gate.state() == shm::GateState::direct)
             shm::change_gate(*view_.header, gate, shm::GateState::journal);
     }
-    for (std::uint32_t i = 0; i < ring.taken; ++i)
-        take_and_ack();
+    for (std::uint32_t i = 0; i < ring.taken && receive(any_receiver()); ++i)
+        ack(any_receiver(), any_receiver().held.size() - 1);
     away_ = false;
     if (ring.gate == RingState::Gate::closing) close_gate(false);
     if (ring.gate == RingState::Gate::called_back) close_gate(true);
