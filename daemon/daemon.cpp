@@ -37,8 +37,8 @@ namespace {
 // Clients look for a daemon that is gone several times a second.
 constexpr Nanoseconds recovery_time_ns = nanoseconds_per_second;
 
-// Each session takes three descriptors, each queue two. The soft limit of 1024 is for programs that
-// use select().
+// Each session takes three descriptors, each queue three. The soft limit of 1024 is for programs
+// that use select().
 void raise_descriptor_limit() {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -27,6 +28,19 @@ bool make_writable(Fd& memory) {
     if (!writable) return false;
     memory = std::move(writable);
     return true;
+}
+
+// That no descriptor is left is the limit's doing, and can be mended: says which and how.
+wire::Failure explained(wire::Failure failure, const std::string& queue) {
+    rlimit limit{};
+    if (failure.parameters.value("errno", 0) != EMFILE || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return failure;
+    }
+    failure.parameters["reason"] = fmt::format(
+        "queue {}: the daemon may have at most {} open files, and has them; raise its hard limit "
+        "(ulimit -Hn, LimitNOFILE= of a unit) and start it anew, or remove queues",
+        queue, limit.rlim_cur);
+    return failure;
 }
 
 }  // namespace
@@ -79,6 +93,7 @@ wire::Outcome<std::shared_ptr<Queue>> Registry::make(const Plan& plan, pid_t pid
                              identity != nullptr);
     if (!made) {
         accounts_.release_queue(uid, memory_bytes);
+        made.error() = explained(std::move(made.error()), plan.name);
         log().error("queue {} (uid {}, {} bytes) cannot be made: {}", plan.name, uid, memory_bytes,
                     made.error().parameters.dump());
         return made;

@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include "daemon/keeper/inherited.hpp"
 #include "daemon/keeper/message.hpp"
@@ -49,6 +50,34 @@ void raise_descriptor_limit() {
 
 int exit_status_of(int status) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// Makes each of `sources` the descriptor first_descriptor plus its index. Whoever lies where
+// another one has to go moves away, one at a time: a copy of all of them would need twice as many
+// descriptors as we hold, and we may hold nearly as many as the limit allows.
+bool place(std::vector<int>& sources) {
+    std::map<int, std::size_t> place_of;
+    for (std::size_t index = 0; index < sources.size(); ++index)
+        place_of[sources[index]] = index;
+    for (std::size_t index = 0; index < sources.size(); ++index) {
+        const int target = first_descriptor + static_cast<int>(index);
+        const int source = sources[index];
+        if (source == target) {
+            if (::fcntl(target, F_SETFD, 0) != 0) return false;
+            continue;
+        }
+        if (const auto present = place_of.find(target); present != place_of.end()) {
+            const int moved = ::fcntl(target, F_DUPFD_CLOEXEC, target + 1);
+            if (moved < 0) return false;
+            sources[present->second] = moved;
+            place_of[moved] = present->second;
+            place_of.erase(present);
+        }
+        if (::dup2(source, target) < 0) return false;
+        place_of.erase(source);
+        ::close(source);
+    }
+    return true;
 }
 
 }  // namespace
@@ -99,20 +128,13 @@ void Keeper::start() {
 
 // In the child: descriptors from 3 on, the way to us first; names beside them; then the program.
 void Keeper::become_daemon(int socket) {
-    const int end = first_descriptor + 1 + static_cast<int>(kept_.size());
     std::vector<int> sources{socket};
     std::string names(kept::keeper);
     for (const Kept& each : kept_) {
         sources.push_back(each.fd.get());
         names += ":" + each.name;
     }
-    // None may lie where another one has to go.
-    for (int& source : sources) {
-        if (source < end) source = ::fcntl(source, F_DUPFD_CLOEXEC, end);
-    }
-    for (std::size_t index = 0; index < sources.size(); ++index) {
-        if (::dup2(sources[index], first_descriptor + static_cast<int>(index)) < 0) ::_exit(127);
-    }
+    if (!place(sources)) ::_exit(127);
     ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
     ::setenv("LISTEN_FDS", std::to_string(sources.size()).c_str(), 1);
     ::setenv("LISTEN_FDNAMES", names.c_str(), 1);

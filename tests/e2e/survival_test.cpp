@@ -1,5 +1,6 @@
 // The daemon dies, its keeper dies, both do: programs go on, sessions come back, nothing is lost.
 #include <poll.h>
+#include <sys/resource.h>
 
 #include <optional>
 #include <thread>
@@ -144,6 +145,41 @@ TEST_F(Survival, a_keeper_that_is_killed_is_replaced_and_knows_everything) {
     auto consumer = value_or_throw(client.consumer("q"));
     EXPECT_EQ(value_or_throw(consumer.receive()).text(), "kept");
     EXPECT_EQ(value_or_throw(client.status()).restarts, 1u);
+}
+
+// As many queues as its descriptors allow: the error says what the limit is, and whoever starts the
+// daemon anew needs no more descriptors than it holds.
+TEST(SurvivalAtTheLimit, a_daemon_that_has_all_its_descriptors_is_started_anew) {
+    const TemporaryDirectory directory;
+    const Survivor survivor(directory, [] {
+        const rlimit few{200, 200};
+        ::setrlimit(RLIMIT_NOFILE, &few);
+    });
+    const pid_t first = survivor.daemon();
+    auto client = value_or_throw(shmq::Client::connect({.socket = survivor.socket()}));
+    std::vector<std::string> names;
+    for (;;) {
+        const std::string name = "q" + std::to_string(names.size());
+        const auto made = client.create(name);
+        if (!made) {
+            EXPECT_NE(made.error().message().find("at most 200 open files"), std::string::npos)
+                << made.error().message();
+            EXPECT_NE(made.error().message().find(name), std::string::npos);
+            break;
+        }
+        names.push_back(name);
+        ASSERT_LT(names.size(), 200u);
+    }
+    EXPECT_GT(names.size(), 40u);
+    // Sessions need some, too.
+    for (int spare = 0; spare < 8; ++spare) {
+        value_or_throw(client.remove(names.back()));
+        names.pop_back();
+    }
+    ::kill(first, SIGKILL);
+    ASSERT_TRUE(eventually([&] { return survivor.daemon() != first; })) << survivor.log();
+    auto after = value_or_throw(shmq::Client::connect({.socket = survivor.socket()}));
+    EXPECT_EQ(value_or_throw(after.status()).adopted, names.size());
 }
 
 TEST_F(Survival, both_killed_the_clients_bring_their_queues_back) {
