@@ -15,7 +15,7 @@ foreach(source IN LISTS c_tests)
   target_link_libraries(${name} PRIVATE shmq::shmq shmq_warnings)
   shmq_add_test(contract.${name} contract 60 ${CMAKE_CURRENT_SOURCE_DIR}/support/run_example.sh
                 $<TARGET_FILE:shmqd> $<TARGET_FILE:${name}>)
-  if(SHMQ_SANITIZE AND contract IN_LIST sanitizer_labels)
+  if(SHMQ_SANITIZE AND "contract" IN_LIST sanitizer_labels)
     add_dependencies(sanitizer_suites ${name})
   endif()
 endforeach()

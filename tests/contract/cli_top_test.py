@@ -163,7 +163,7 @@ class TopTest(CliTest):
         self.shmq("create", "beta")
         self.shmq("send", "beta", input=b"m\n" * 1000)
         terminal = self.top("--sort", "name")
-        lines = terminal.until_shown(r"^alpha/with-a-na", r"^beta +1\.0k +0 ")
+        lines = terminal.until_shown(r"^alpha/with-a-na", r"^beta +1\.0k +0 ", r"^q quit")
         self.assertRegex(lines[0], r"^shmq top - pid \d+, up .*2 queues, every 100ms, by NAME$")
         self.assertRegex(lines[1], r"^NAME +READY +HELD +IN/s +OUT/s +OLDEST +UNACK +P99 +"
                                    r"SPILL +CONS$")
