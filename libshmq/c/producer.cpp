@@ -16,8 +16,8 @@ void let_go(shmq_producer* producer) {
     if (--producer->holders == 0) delete producer;
 }
 
-bool is_level(shmq_durability level) {
-    return level >= SHMQ_ACCEPTED && level <= SHMQ_DURABLE;
+bool is_level(const shmq_durability& level) {
+    return shmq::c::number_of(level) <= SHMQ_DURABLE;
 }
 
 shmq_code fail_level() {

@@ -21,8 +21,9 @@ static_assert(SHMQ_GATE_CLOSING == same<int>(GateState::closing));
 static_assert(SHMQ_JOURNAL_BROKEN == same<int>(JournalState::failed));
 
 bool known(const shmq_queue_options& from) {
-    return from.overflow <= SHMQ_OVERFLOW_SPILL && from.when_full <= SHMQ_WHEN_FULL_REJECT &&
-           from.durability <= SHMQ_DURABLE;
+    return number_of(from.overflow) <= SHMQ_OVERFLOW_SPILL &&
+           number_of(from.when_full) <= SHMQ_WHEN_FULL_REJECT &&
+           number_of(from.durability) <= SHMQ_DURABLE;
 }
 
 shmq_queue_options to_c(const QueueOptions& from) {

@@ -24,6 +24,16 @@ shmq_code code_of(const Result<T>& result) noexcept {
     return result ? SHMQ_OK : fail(result.error());
 }
 
+// What a C program has put into an enum: any number. In C++ merely reading another one than it
+// names is undefined.
+template <typename Enum>
+unsigned number_of(const Enum& value) noexcept {
+    unsigned number = 0;
+    static_assert(sizeof number == sizeof value);
+    std::memcpy(&number, &value, sizeof number);
+    return number;
+}
+
 // Runs what may allocate.
 template <typename Body>
 shmq_code guarded(Body body) noexcept {
