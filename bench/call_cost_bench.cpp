@@ -17,6 +17,7 @@
 #include <string>
 
 #include "base/clock.hpp"
+#include "support/need.hpp"
 #include "tests/support/private_daemon.hpp"
 
 namespace shmq::bench {
@@ -24,22 +25,6 @@ namespace {
 
 constexpr std::size_t payload_bytes = 32;
 constexpr std::uint64_t burst = 512;
-
-template <typename T>
-T need(Result<T> result) {
-    if (!result) {
-        std::fprintf(stderr, "bench: %s\n", result.error().message().c_str());
-        std::_Exit(1);
-    }
-    return std::move(result).value();
-}
-
-void need_done(const Result<void>& result) {
-    if (result) [[likely]]
-        return;
-    std::fprintf(stderr, "bench: %s\n", result.error().message().c_str());
-    std::_Exit(1);
-}
 
 void call_cost(benchmark::State& state, bool exclusive) {
     support::PrivateDaemon daemon;

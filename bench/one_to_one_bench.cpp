@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "support/need.hpp"
 #include "support/process_pair.hpp"
 #include "tests/support/private_daemon.hpp"
 
@@ -32,11 +33,6 @@ namespace shmq::bench {
 namespace {
 
 constexpr std::size_t payload_bytes = 32;
-
-[[noreturn]] void die(const std::string& why) {
-    std::fprintf(stderr, "bench: %s\n", why.c_str());
-    std::_Exit(1);
-}
 
 support::PrivateDaemon& daemon() {
     static support::PrivateDaemon instance;
@@ -127,12 +123,6 @@ void stream(benchmark::State& state) {
 }
 
 // ---- shmq --------------------------------------------------------------------------------------
-
-template <typename T>
-T need(Result<T> result) {
-    if (!result) die(result.error().message());
-    return std::move(result).value();
-}
 
 using Payload = std::array<std::byte, payload_bytes>;
 constexpr std::size_t batch_most = 64;

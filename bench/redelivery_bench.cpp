@@ -27,6 +27,7 @@
 
 #include "base/clock.hpp"
 #include "base/fd.hpp"
+#include "support/need.hpp"
 #include "support/process_pair.hpp"
 #include "tests/support/private_daemon.hpp"
 
@@ -44,21 +45,6 @@ struct Stage {
     std::atomic<Nanoseconds> last;
     std::atomic<Nanoseconds> woken;
 };
-
-[[noreturn]] void die(const std::string& why) {
-    std::fprintf(stderr, "bench: %s\n", why.c_str());
-    std::_Exit(1);
-}
-
-template <typename T>
-T need(Result<T> result) {
-    if (!result) die(result.error().message());
-    return std::move(result).value();
-}
-
-void need_done(const Result<void>& result) {
-    if (!result) die(result.error().message());
-}
 
 pid_t start(const std::function<void()>& role) {
     const pid_t pid = ::fork();

@@ -1,7 +1,6 @@
 // The daemon as its users find it: socket, directories, other daemons, memory, disk, queues.
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -78,14 +77,8 @@ Finding check_socket(const Endpoint& endpoint, bool answers, const std::string& 
 
 std::vector<std::uint32_t> daemons_running() {
     std::vector<std::uint32_t> pids;
-    std::error_code problem;
-    for (fs::directory_iterator entries("/proc", problem);
-         !problem && entries != fs::directory_iterator(); entries.increment(problem)) {
-        const std::string name = entries->path().filename().string();
-        std::uint32_t pid = 0;
-        const auto read = std::from_chars(name.data(), name.data() + name.size(), pid);
-        if (read.ec != std::errc{} || read.ptr != name.data() + name.size()) continue;
-        std::ifstream file(entries->path() / "comm");
+    for (const std::uint32_t pid : running_processes()) {
+        std::ifstream file(fmt::format("/proc/{}/comm", pid));
         std::string comm;
         std::getline(file, comm);
         if (comm == "shmqd") pids.push_back(pid);

@@ -1,7 +1,6 @@
 #include "cli/memory.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -111,13 +110,7 @@ std::vector<Memory> through_process(const std::string& queue, std::uint32_t pid)
 
 // `; process 7 (shmq-keeper) holds it: --pid 7`
 std::string who_else(const std::string& queue) {
-    std::error_code problem;
-    for (fs::directory_iterator entries("/proc", problem);
-         !problem && entries != fs::directory_iterator(); entries.increment(problem)) {
-        const std::string name = entries->path().filename().string();
-        std::uint32_t pid = 0;
-        const auto read = std::from_chars(name.data(), name.data() + name.size(), pid);
-        if (read.ec != std::errc{} || read.ptr != name.data() + name.size()) continue;
+    for (const std::uint32_t pid : running_processes()) {
         for (const Holdings::Queue& held : holdings_of(pid, true).queues) {
             if (!queue.empty() && held.name != queue) continue;
             const std::string program =

@@ -1,6 +1,9 @@
 #include "cli/process.hpp"
 
+#include <charconv>
 #include <climits>
+#include <filesystem>
+#include <system_error>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -30,6 +33,19 @@ ProcessInfo look_at_process(std::uint32_t pid) {
     ::close(stat);
     if (read > 0) info.state = state_in_stat({text, static_cast<std::size_t>(read)});
     return info;
+}
+
+std::vector<std::uint32_t> running_processes() {
+    std::vector<std::uint32_t> pids;
+    std::error_code problem;
+    for (std::filesystem::directory_iterator entries("/proc", problem);
+         !problem && entries != std::filesystem::directory_iterator(); entries.increment(problem)) {
+        const std::string name = entries->path().filename().string();
+        std::uint32_t pid = 0;
+        const auto read = std::from_chars(name.data(), name.data() + name.size(), pid);
+        if (read.ec == std::errc{} && read.ptr == name.data() + name.size()) pids.push_back(pid);
+    }
+    return pids;
 }
 
 }  // namespace shmq::cli

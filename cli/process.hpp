@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace shmq::cli {
 
@@ -13,6 +14,8 @@ struct ProcessInfo {
 };
 
 ProcessInfo look_at_process(std::uint32_t pid);
+// Those that run now; fewer where /proc hides some.
+std::vector<std::uint32_t> running_processes();
 
 // The state in a line of /proc/PID/stat; '?' if there is none. The name before it, in parentheses,
 // may hold anything.

@@ -18,19 +18,10 @@
 #include "base/clock.hpp"
 #include "peers/transport.hpp"
 #include "support/histogram.hpp"
+#include "support/need.hpp"
 
 namespace shmq::bench {
 namespace {
-
-template <typename T>
-T need(Result<T> result) {
-    if (!result) die(result.error().message());
-    return std::move(result).value();
-}
-
-void need_done(const Result<void>& result) {
-    if (!result) die(result.error().message());
-}
 
 std::string queue_name(unsigned long number) {
     return own_name("costs", 0) + "/" + std::to_string(number);

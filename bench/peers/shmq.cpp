@@ -12,21 +12,10 @@
 #include <vector>
 
 #include "peers/works.hpp"
+#include "support/need.hpp"
 
 namespace shmq::bench {
 namespace {
-
-template <typename T>
-T need(Result<T> result) {
-    if (!result) [[unlikely]]
-        die(result.error().message());
-    return std::move(result).value();
-}
-
-void need_done(const Result<void>& result) {
-    if (!result) [[unlikely]]
-        die(result.error().message());
-}
 
 constexpr std::size_t batch_most = 64;
 constexpr std::size_t slot_header_bytes = 32;

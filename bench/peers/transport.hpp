@@ -26,6 +26,8 @@
 #include <span>
 #include <string>
 
+#include "support/die.hpp"
+
 namespace shmq::bench {
 
 using Bytes = std::span<const std::byte>;
@@ -59,15 +61,6 @@ struct Place {
     unsigned lane = 0;
     unsigned index = 0;
 };
-
-[[noreturn]] inline void die(const std::string& why) {
-    std::fprintf(stderr, "%s\n", why.c_str());
-    std::_Exit(1);
-}
-
-[[noreturn]] inline void die_of_errno(const char* what) {
-    die(std::string(what) + ": " + std::strerror(errno));
-}
 
 // A name that no other run has: the peers' objects live in the system's one name space.
 std::string own_name(const char* what, unsigned lane);

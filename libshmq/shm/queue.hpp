@@ -304,7 +304,6 @@ class ReceiveSide {
     std::uint64_t next_look_ = 0;  // the position at which we look at the returned map unasked
     std::uint64_t in_flight_limit_ = 0;  // as of the last look
     LapRun run_;                         // before next_look_; at once only in there
-    std::uint64_t run_ends_at_look_ = 0;
 };
 
 // ---- Templates ---------------------------------------------------------------------------------

@@ -37,10 +37,7 @@ ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
     const ReceiveStatus status = look_and_take(delivery, thorough);
     if (finds_.pending()) next_look_ = cursor_.next;
     const std::uint64_t next = cursor_.next;
-    if (!run_.covers(next) || run_ends_at_look_ != next_look_) {
-        run_ends_at_look_ = next_look_;
-        run_ = view_.ring.run_from(next, after(next_look_, next) ? next_look_ - next : 0);
-    }
+    run_ = view_.ring.run_from(next, after(next_look_, next) ? next_look_ - next : 0);
     return status;
 }
 
