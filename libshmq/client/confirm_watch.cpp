@@ -3,8 +3,6 @@
 #include <sys/eventfd.h>
 
 #include <new>
-#include <tuple>
-#include <utility>
 
 #include "base/clock.hpp"
 #include "client/background.hpp"
@@ -15,12 +13,6 @@ namespace {
 
 // Should the daemon die between confirming and waking us.
 constexpr Nanoseconds look_again_ns = 100 * nanoseconds_per_millisecond;
-
-auto reached(const shm::JournalArea& area) {
-    return std::tuple(area.logged.load(shm::memory_order_acquire),
-                      area.durable.load(shm::memory_order_acquire),
-                      area.confirms_end.load(shm::memory_order_acquire));
-}
 
 }  // namespace
 
@@ -34,6 +26,12 @@ std::unique_ptr<ConfirmWatch> ConfirmWatch::start(shm::JournalArea& area) noexce
         return nullptr;
     }
     return watch;
+}
+
+ConfirmWatch::Reached ConfirmWatch::reached() const noexcept {
+    return {area_.logged.load(shm::memory_order_acquire),
+            area_.durable.load(shm::memory_order_acquire),
+            area_.confirms_end.load(shm::memory_order_acquire)};
 }
 
 ConfirmWatch::~ConfirmWatch() {
@@ -53,18 +51,17 @@ void* ConfirmWatch::run(void* self) noexcept {
 }
 
 void ConfirmWatch::watch() noexcept {
-    auto told = reached(area_);
     for (;;) {
         const shm::WaitTicket ticket = shm::register_waiter(area_.confirms, false);
-        const auto now = reached(area_);
-        const bool news = now != told;
+        const Reached now = reached();
+        const bool news = now != told_;
         const bool stop = stop_.load();
         if (!news && !stop)
             shm::wait(area_.confirms, ticket, deadline_after(monotonic_now(), look_again_ns));
         shm::leave_waiters(area_.confirms, ticket);
         if (stop) return;
         if (!news) continue;
-        told = now;
+        told_ = now;
         ::eventfd_write(event_.get(), 1);  // full is told
     }
 }

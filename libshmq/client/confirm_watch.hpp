@@ -3,7 +3,10 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
+#include <tuple>
+#include <utility>
 
 #include "base/fd.hpp"
 #include "shm/layout.hpp"
@@ -23,13 +26,17 @@ class ConfirmWatch {
     int descriptor() const noexcept { return event_.get(); }
 
   private:
+    using Reached = std::tuple<std::uint64_t, std::uint64_t, std::uint32_t>;
+
     ConfirmWatch(shm::JournalArea& area, Fd event) noexcept
-        : area_(area), event_(std::move(event)) {}
+        : area_(area), event_(std::move(event)), told_(reached()) {}
+    Reached reached() const noexcept;
     static void* run(void* self) noexcept;
     void watch() noexcept;
 
     shm::JournalArea& area_;
     Fd event_;
+    Reached told_;  // as of start(): what comes before the thread runs is news, too
     std::atomic<bool> stop_{false};
     std::atomic<bool> ended_{false};
 };
