@@ -24,7 +24,7 @@ void QueueJournal::look_at_disk() {
         case journal::Writer::State::open:
             if (retry_at_ != 0) {
                 retry_at_ = 0;
-                area.no_room.store(0, std::memory_order_relaxed);
+                side_.tell_room(true);
                 alarm_("");
             }
             return;
@@ -32,7 +32,7 @@ void QueueJournal::look_at_disk() {
             if (retry_at_ == 0)
                 alarm_(fmt::format("its journal finds no room: {}; it goes on when there is some",
                                    writer_->error().text));
-            area.no_room.store(1, std::memory_order_relaxed);
+            side_.tell_room(false);
             if (retry_at_ <= now) retry_at_ = deadline_after(now, retry_ns);
             return;
         case journal::Writer::State::failed:
@@ -46,7 +46,7 @@ void QueueJournal::look_at_disk() {
 void QueueJournal::give_up_log() {
     given_up_ = true;
     retry_at_ = 0;
-    segment_.header().journal.no_room.store(1, std::memory_order_relaxed);
+    side_.tell_room(false);
     const std::string promise =
         durable()
             ? "nothing more is confirmed; messages sent from now on last as long as its memory"

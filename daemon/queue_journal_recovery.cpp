@@ -109,9 +109,9 @@ void QueueJournal::recover_some() {
         stop_recovering();
         return go_on_from(std::move(recovered));
     }
-    shm::JournalArea& area = segment_.header().journal;
-    area.no_room.store(1, std::memory_order_relaxed);
-    area.confirms_end.store(1, std::memory_order_seq_cst);
+    side_.tell_room(false);
+    segment_.header().journal.confirms_end.store(1, std::memory_order_seq_cst);
+    shm::poke(segment_.header().journal.confirms);
     alarm_(
         fmt::format("its journal cannot be opened: {}: {}; what is in it is not delivered; mend "
                     "it and start the daemon anew",

@@ -262,6 +262,12 @@ void JournalSide::want_room(bool on) {
     atomic_fence(memory_order_seq_cst);
 }
 
+void JournalSide::tell_room(bool there) {
+    const std::uint32_t none = there ? 0 : 1;
+    if (view_.header->journal.no_room.exchange(none, memory_order_seq_cst) < none)
+        poke(view_.header->space);
+}
+
 void JournalSide::confirm(std::uint64_t logged, std::uint64_t durable) {
     JournalArea& area = view_.header->journal;
     area.logged.store(logged, memory_order_release);    // [13]

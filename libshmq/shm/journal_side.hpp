@@ -91,6 +91,11 @@ class JournalSide {
     // The same for consumers that make room.
     void want_room(bool on);
 
+    // ---- The disk ----
+    // Whether it has room. Producers that sleep in a full queue are woken to see that it has none:
+    // when_full may refuse them now. [14]
+    void tell_room(bool there);
+
     // ---- Confirms ----
     // All in the ingress before these positions is logged, and durable. Wakes who awaits it.
     void confirm(std::uint64_t logged, std::uint64_t durable);

@@ -158,7 +158,7 @@ TEST_F(JournalSideTest, AFullIngressIsFull) {
     for (int i = 0; i < 128; ++i)
         ASSERT_EQ(send("x"), SendStatus::sent) << i;
     EXPECT_EQ(send("x"), SendStatus::full);
-    segment_->header().journal.no_room.store(1);
+    side_->tell_room(false);
     EXPECT_EQ(send("x"), SendStatus::full);  // the queue blocks
 }
 
@@ -167,8 +167,21 @@ TEST_F(JournalSideTest, WhereTheDiskIsFullAQueueThatRejectsRefuses) {
     for (int i = 0; i < 128; ++i)
         ASSERT_EQ(send("x"), SendStatus::sent) << i;
     EXPECT_EQ(send("x"), SendStatus::full);  // the supervisor is merely behind
-    segment_->header().journal.no_room.store(1);
+    side_->tell_room(false);
     EXPECT_EQ(send("x"), SendStatus::refused);
+    side_->tell_room(true);
+    EXPECT_EQ(send("x"), SendStatus::full);
+}
+
+// They sleep because the queue was full, and would find that out as late as the next time they
+// look.
+TEST_F(JournalSideTest, WhoSleepsForRoomIsWokenWhenTheDiskHasNone) {
+    make(when_full_reject);
+    WaitPoint& space = segment_->header().space;
+    const WaitTicket ticket = register_waiter(space, false);
+    side_->tell_room(false);
+    EXPECT_EQ(wait(space, ticket, 0), WaitEnd::signalled);
+    leave_waiters(space, ticket);
 }
 
 TEST_F(JournalSideTest, MessagesInTheFrontRingLeaveBlocksForTheJournal) {
