@@ -66,6 +66,7 @@ class DiskTest(CliTest):
     @classmethod
     def setUpClass(cls) -> None:
         cls.folder = tempfile.TemporaryDirectory(prefix="shmq-disk-")
+        cls.addClassCleanup(cls.folder.cleanup)
         cls.state = Path(cls.folder.name) / "state"
         cls.state.mkdir(mode=0o700)
         cls.daemon_options = ("--state-dir", cls.state)
@@ -74,20 +75,8 @@ class DiskTest(CliTest):
 
     @classmethod
     def prepare(cls) -> None:
+        """Mounts `state`; whatever then fails, the class's clean-ups unmount it."""
         raise NotImplementedError
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        try:
-            super().tearDownClass()
-        finally:
-            run("umount", "-l", cls.state)
-            cls.clean_up()
-            cls.folder.cleanup()
-
-    @classmethod
-    def clean_up(cls) -> None:
-        pass
 
     def tearDown(self) -> None:
         self.shmq("rm", self.queue, "--force", status=None)
@@ -128,6 +117,7 @@ class FullDiskTest(DiskTest):
     @classmethod
     def prepare(cls) -> None:
         run("mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", cls.state)
+        cls.addClassCleanup(run, "umount", "-l", cls.state)
 
     def fill(self) -> None:
         with open(self.state / "filling", "wb", buffering=0) as file:
@@ -222,17 +212,25 @@ class LoopTest(DiskTest):
     def prepare(cls) -> None:
         cls.mount_point = Path(cls.folder.name) / "disk"
         cls.mount_point.mkdir()
-        cls.failing = subprocess.Popen([FAILING_DISK, cls.mount_point, str(cls.BYTES)])
+        failing = subprocess.Popen([FAILING_DISK, cls.mount_point, str(cls.BYTES)])
+        cls.addClassCleanup(cls.end_of_disk, failing)
         image = cls.mount_point / "disk"
-        wait_until(lambda: cls.failing.poll() is not None or image.exists(), "the disk")
+        wait_until(lambda: failing.poll() is not None or image.exists(), "the disk")
+        # The disk's process must not hold the mount of the file system on it: killed, it would wait
+        # in that mount's end for its own answers, for ever.
+        if problem := own_mounts():
+            raise AssertionError(problem)
         run("mkfs.ext4", "-q", "-F", image)
         run("mount", "-o", "loop", image, cls.state)
+        cls.addClassCleanup(run, "umount", "-l", cls.state)
         cls.state.chmod(0o700)
 
     @classmethod
-    def clean_up(cls) -> None:
+    def end_of_disk(cls, failing: subprocess.Popen) -> None:
         run("umount", "-l", cls.mount_point)
-        cls.failing.wait(WATCHDOG_SECONDS)
+        # Its own namespace has the mount, too.
+        failing.terminate()
+        failing.wait(WATCHDOG_SECONDS)
 
     @classmethod
     def tell(cls, line: str) -> None:

@@ -355,6 +355,7 @@ class ManagementStepTest : public DaemonStepTest {
     // `check` after each. Keeper and daemon have as many memories open at the end as before.
     void kill_everywhere(Body body, const std::function<void()>& prepare,
                          const std::function<void()>& check) {
+        const Memories before = memories();  // no queue is there yet: after each check, again
         prepare();
         const std::uint64_t instants = kill_daemon_at(UINT64_MAX, body);
         check();
@@ -362,7 +363,6 @@ class ManagementStepTest : public DaemonStepTest {
         for (const std::uint64_t instant : choose(instants, quick_daemons)) {
             SCOPED_TRACE(at(instant));
             if (kills != 0 && kills % kills_of_one_keeper == 0) renew_daemon();
-            const Memories before = memories();
             prepare();
             kills += kill_daemon_at(instant, body) == instant ? 1u : 0u;
             check();

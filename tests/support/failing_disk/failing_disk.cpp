@@ -2,7 +2,7 @@
 // mount, kept in memory. What was written and not flushed is kept sector by sector, in every
 // version; a snapshot is what a power cut at that moment could leave.
 //
-//   failing_disk MOUNTPOINT BYTES     in the foreground, until it is unmounted
+//   failing_disk MOUNTPOINT BYTES     in the foreground, until SIGTERM, or its parent's end
 //
 // MOUNTPOINT/disk is the disk. Lines written to MOUNTPOINT/control, one a write:
 //   fail write | fail flush | heal
@@ -10,9 +10,11 @@
 //   none
 #define FUSE_USE_VERSION 31
 #include <fuse3/fuse.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -145,7 +147,7 @@ int truncate_file(const char*, off_t, fuse_file_info*) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 3) return 2;
+    if (argc != 3 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return 2;
     disk.seen.resize(std::strtoull(argv[2], nullptr, 10));
     disk.medium.resize(disk.seen.size());
     fuse_operations operations{};
