@@ -8,7 +8,6 @@
 #include <shmq/client.hpp>
 
 #include <algorithm>
-#include <optional>
 #include <vector>
 
 #include "peers/works.hpp"
@@ -65,10 +64,7 @@ struct Shmq {
         void send(Bytes payload) {
             if (!batch_bytes_.empty()) return send_in_batch(payload);
             if (loans_) return send_loan(payload);
-            if (one_.spin)
-                send_spinning(payload);
-            else
-                need_done(producer_.send(payload));
+            need_done(producer_.send(payload));
             if (durable_ && ++unconfirmed_ >= one_.window / 2) confirm();
         }
         void flush() {
@@ -84,14 +80,6 @@ struct Shmq {
         }
 
       private:
-        void send_spinning(Bytes payload) {
-            for (;;) {
-                const auto sent = producer_.try_send(payload);
-                if (sent) [[likely]]
-                    return;
-                if (sent.condition() != Condition::full) need_done(sent);
-            }
-        }
         void send_loan(Bytes payload) {
             Loan loan = need(producer_.loan(payload.size()));
             pass(one_.touch, loan.data(), payload.data(), payload.size());
@@ -133,15 +121,15 @@ struct Shmq {
         void receive(Room into) {
             if (batches_) return receive_in_batch(into);
             if (bulk_) return receive_to_ack_later(into);
-            if (!one_.spin) return take(need(consumer_.receive()), into);
-            for (;;) {
-                auto message = need(consumer_.try_receive());
-                if (message) return take(std::move(*message), into);
-            }
+            // Looked at where it is: to move it on costs as much as to receive it.
+            auto message = consumer_.receive();
+            if (!message) [[unlikely]]
+                die(message.error().message());
+            take(*message, into);
         }
 
       private:
-        void take(Message message, Room into) {
+        void take(Message& message, Room into) {
             pass(one_.touch, into.data(), message.data(), message.size());
             need_done(message.ack());
         }

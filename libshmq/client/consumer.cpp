@@ -121,8 +121,8 @@ Result<std::optional<Message>> ConsumerCore::try_receive() noexcept {
     shm::Delivery delivery;
     const auto status = side_.try_receive(delivery);
     if (status == shm::ReceiveStatus::received) [[likely]]
-        return Result<std::optional<Message>>(std::in_place,
-                                              Message(Message::Made(), this, delivery));
+        return Result<std::optional<Message>>(std::in_place, std::in_place, Message::Made(), this,
+                                              delivery);
     ring_if_needed();
     if (status == shm::ReceiveStatus::empty) return std::optional<Message>();
     return why_not(status);
