@@ -13,6 +13,7 @@
 
 #include "base/check.hpp"
 #include "shm/gate.hpp"
+#include "shm/wait.hpp"
 
 namespace shmq::shm {
 namespace {
@@ -223,8 +224,9 @@ void Segment::change(std::uint64_t lease_ns, Overflow overflow, bool refuses,
     if (pool_base_ != nullptr) live |= pool_present;
     if (overflow == Overflow::reject) live |= overflow_reject;
     if (policy.retry_first_ns != 0) live |= retry_delayed;
-    // Ours alone to write.
-    header().live_flags.store(live, memory_order_release);
+    // Ours alone to write. Who sleeps for room may be refused from now on.
+    header().live_flags.store(live, memory_order_seq_cst);
+    poke(header().space);
 }
 
 bool Segment::create_pool(AttachFailure& failure) {

@@ -285,5 +285,20 @@ TEST(QueueTest, AClaimGonePastIsCounted) {
     EXPECT_EQ(queue.record(number).skips.load(), 1u);
 }
 
+// A producer that sleeps for room goes to sleep by one rule, and has to wake up to another.
+TEST(QueueTest, WhoSleepsForRoomIsWokenByAChangeOfTheRules) {
+    TestQueue queue;
+    SendSide producer = queue.producer();
+    while (send_text(producer, "x") == SendStatus::sent) {
+    }
+    EXPECT_FALSE(producer.rejects());
+    WaitPoint& space = queue.view().header->space;
+    const WaitTicket ticket = register_waiter(space, false);
+    queue.segment().change(small_shape().lease_ns, Overflow::reject, false, {});
+    EXPECT_EQ(wait(space, ticket, 0), WaitEnd::signalled);
+    leave_waiters(space, ticket);
+    EXPECT_TRUE(producer.rejects());
+}
+
 }  // namespace
 }  // namespace shmq::shm
