@@ -21,16 +21,17 @@ constexpr std::string_view queues = "Queues", messages = "Messages", repair = "R
                            watching = "Watching", daemon = "The daemon and its files";
 
 constexpr auto grouped_verbs = std::to_array<Grouped>({
-    {queues, &create_verb},  {queues, &ls_verb},          {queues, &info_verb},
-    {queues, &rm_verb},      {queues, &purge_verb},       {queues, &export_verb},
-    {queues, &import_verb},  {messages, &send_verb},      {messages, &recv_verb},
-    {messages, &peek_verb},  {messages, &mv_verb},        {watching, &top_verb},
-    {watching, &stats_verb}, {watching, &consumers_verb}, {watching, &pending_verb},
-    {repair, &dlq_verb},     {repair, &ack_verb},         {repair, &nack_verb},
-    {repair, &extend_verb},  {repair, &release_verb},     {repair, &audit_verb},
-    {repair, &dump_verb},    {daemon, &status_verb},      {daemon, &doctor_verb},
-    {daemon, &bench_verb},   {daemon, &journal_verb},     {daemon, &chaos_verb},
-    {daemon, &version_verb},
+    {queues, &create_verb},    {queues, &ls_verb},          {queues, &info_verb},
+    {queues, &edit_verb},      {queues, &pause_verb},       {queues, &resume_verb},
+    {queues, &rm_verb},        {queues, &purge_verb},       {queues, &export_verb},
+    {queues, &import_verb},    {messages, &send_verb},      {messages, &recv_verb},
+    {messages, &peek_verb},    {messages, &mv_verb},        {watching, &top_verb},
+    {watching, &stats_verb},   {watching, &consumers_verb}, {watching, &pending_verb},
+    {watching, &metrics_verb}, {watching, &events_verb},    {repair, &dlq_verb},
+    {repair, &ack_verb},       {repair, &nack_verb},        {repair, &extend_verb},
+    {repair, &release_verb},   {repair, &audit_verb},       {repair, &dump_verb},
+    {daemon, &status_verb},    {daemon, &doctor_verb},      {daemon, &bench_verb},
+    {daemon, &journal_verb},   {daemon, &chaos_verb},       {daemon, &version_verb},
 });
 
 constexpr auto all_verbs = [] {

@@ -83,8 +83,9 @@ std::string_view group_of(const Verb& verb);
 
 extern const Verb create_verb, ls_verb, info_verb, status_verb, rm_verb, purge_verb, send_verb,
     recv_verb, pending_verb, ack_verb, nack_verb, extend_verb, release_verb, dlq_verb, peek_verb,
-    mv_verb, consumers_verb, stats_verb, dump_verb, audit_verb, doctor_verb, top_verb, export_verb,
-    import_verb, bench_verb, journal_verb, chaos_verb, version_verb;
+    mv_verb, edit_verb, pause_verb, resume_verb, metrics_verb, events_verb, consumers_verb,
+    stats_verb, dump_verb, audit_verb, doctor_verb, top_verb, export_verb, import_verb, bench_verb,
+    journal_verb, chaos_verb, version_verb;
 
 const Verb* find_verb(std::string_view name);  // null if there is none
 

@@ -1,14 +1,11 @@
 // shmq create NAME [OPTION...]: makes a queue.
 // Exit: 0 made (with --if-missing also: was there with the same options), 1 there already or
 // refused, 2 an option out of bounds.
-#include <grp.h>
-
 #include <fmt/format.h>
 
 #include "cli/command.hpp"
 #include "cli/listing.hpp"
-#include "cli/text.hpp"
-#include "cli/units.hpp"
+#include "cli/queue_values.hpp"
 
 namespace shmq::cli {
 namespace {
@@ -28,27 +25,10 @@ constexpr std::string_view example =
     "  shmq create events --overflow spill --spill-limit 20GiB\n"
     "  shmq create images --max-message 64MiB --pool 1GiB --mode 750 --group video";
 
-std::uint32_t group_number(const std::string& text) {
-    if (const group* found = ::getgrnam(text.c_str())) return found->gr_gid;
-    const bool number = !text.empty() && text.size() < 10 &&
-                        text.find_first_not_of("0123456789") == std::string::npos;
-    if (!number) {
-        throw BadValue(fmt::format("'{}': no such group; give a name of 'getent group' or a number",
-                                   escape(text)));
-    }
-    return static_cast<std::uint32_t>(std::stoul(text));
-}
-
 void add_rights(Options& command, QueueOptions& queue) {
     command.value("--mode", "OCTAL",
                   "Rights of owner, group, others: 4 manage, 2 produce, 1 consume (default 700)",
-                  [&queue](const std::string& text) {
-                      const auto mode = parse_mode(text);
-                      if (!mode) {
-                          throw BadValue(fmt::format("'{}': {}", escape(text), mode.error()));
-                      }
-                      queue.mode = *mode;
-                  });
+                  [&queue](const std::string& text) { queue.mode = mode_number(text); });
     command.value("--group", "GROUP",
                   "Group that the middle digit of the mode speaks of (default: yours)",
                   [&queue](const std::string& text) { queue.group = group_number(text); });
@@ -94,26 +74,11 @@ void add_failures(Options& command, CreateOptions& options) {
     command.value(
         "--max-deliveries", "N|unlimited",
         "Failed deliveries before a message goes to the dead-letter queue (default 20)",
-        [&queue](const std::string& text) {
-            if (text == "unlimited") {
-                queue.max_deliveries = 0;
-                return;
-            }
-            const auto number = parse_size(text);
-            if (!number || *number == 0 || *number > 1023) {
-                throw BadValue(fmt::format("'{}'; it is 1 to 1023, or unlimited", escape(text)));
-            }
-            queue.max_deliveries = static_cast<std::uint32_t>(*number);
-        });
+        [&queue](const std::string& text) { queue.max_deliveries = deliveries_number(text); });
     const auto named = command.value(
         "--dead-letter", "NAME",
         "Queue for messages that failed too often or were rejected (default NAME.dlq)",
-        [&queue](const std::string& text) {
-            if (const std::string wrong = check_queue_name(text); !wrong.empty()) {
-                throw BadValue(wrong);
-            }
-            queue.dead_letter = text;
-        });
+        [&queue](const std::string& text) { queue.dead_letter = queue_name_of(text); });
     const auto none = command.flag("--no-dead-letter", "Drop such messages instead, and count them",
                                    options.no_dead_letter);
     Options::exclude(named, none);
@@ -122,14 +87,9 @@ void add_failures(Options& command, CreateOptions& options) {
         "Time before a message that was given back is offered again; doubled each time up "
         "to MAX (default none)",
         [&queue](const std::string& text) {
-            const std::size_t dots = text.find("..");
-            const auto first = parse_duration(text.substr(0, dots));
-            if (!first) throw BadValue(fmt::format("'{}': {}", escape(text), first.error()));
-            queue.retry_delay = *first;
-            if (dots == std::string::npos) return;
-            const auto most = parse_duration(text.substr(dots + 2));
-            if (!most) throw BadValue(fmt::format("'{}': {}", escape(text), most.error()));
-            queue.retry_delay_max = *most;
+            const RetryDelay delay = retry_delay_of(text);
+            queue.retry_delay = delay.first;
+            if (delay.most) queue.retry_delay_max = *delay.most;
         });
     command.flag("--pause-stopped",
                  "No lease runs out while its holder is stopped (a signal, a debugger, a frozen "

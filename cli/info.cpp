@@ -86,12 +86,19 @@ void add_journal(Fields& fields, const QueueInfo& queue) {
     fields.add("  syncs", format_count(queue.syncs));
 }
 
+std::string paused_text(const QueueInfo& queue) {
+    if (queue.producers_paused && queue.consumers_paused) return "producers and consumers";
+    return queue.producers_paused ? "producers" : "consumers";
+}
+
 std::string text_of(const QueueInfo& queue) {
     const QueueOptions& options = queue.options;
     const auto yes_no = [](bool yes) { return std::string(yes ? "yes" : "no"); };
     Fields fields;
     fields.add("name", queue.name);
     if (queue.quarantined) fields.add("state", "quarantined: found damaged, out of service", true);
+    if (queue.producers_paused || queue.consumers_paused)
+        fields.add("paused", paused_text(queue), true);
     if (!queue.alarm.empty()) fields.add("alarm", escape(queue.alarm), true);
     fields.add("capacity", format_count(options.capacity));
     add_counts(fields, queue);

@@ -60,6 +60,8 @@ Json to_json(const QueueInfo& queue) {
         .add("producers", queue.producers)
         .add("consumers", queue.consumers)
         .add("quarantined", queue.quarantined)
+        .add("producers_paused", queue.producers_paused)
+        .add("consumers_paused", queue.consumers_paused)
         .add("slot_size", options.slot_size)
         .add("max_message", options.max_message)
         .add("pool", options.pool)

@@ -11,6 +11,8 @@ pkg_check_modules(LIBURING REQUIRED IMPORTED_TARGET liburing>=2.3)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash>=0.8) # its header; nothing is linked
 pkg_check_modules(NCURSES REQUIRED IMPORTED_TARGET ncursesw) # shmq top
 
+pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus>=3.3)
+
 if(SHMQ_TESTS STREQUAL "AUTO")
   find_package(GTest 1.12 QUIET)
   set(SHMQ_TESTS ${GTest_FOUND})

@@ -16,6 +16,8 @@ namespace shmq::daemon {
 class Accounts {
   public:
     explicit Accounts(const Quotas& quotas) : quotas_(quotas) {}
+    // From now on; what is there already stays.
+    void change(const Quotas& quotas) { quotas_ = quotas; }
     ~Accounts();
     Accounts(const Accounts&) = delete;
     Accounts& operator=(const Accounts&) = delete;

@@ -30,6 +30,7 @@ class Adopting {
   private:
     // Empty: all definitions can be understood.
     std::string read_definitions();
+    void forget_superseded();
     void take_queues();
     void read_roster();
     void take_participants();
@@ -77,14 +78,29 @@ std::string Adopting::read_definitions() {
             log().error("a definition that was kept is damaged: {}", definition.error().reason);
         }
     }
+    forget_superseded();
     return {};
+}
+
+// A predecessor that died while it changed a queue has left two: the later one holds.
+void Adopting::forget_superseded() {
+    std::map<std::string, std::uint64_t> latest;
+    for (const Found& found : found_) {
+        std::uint64_t& id = latest[found.definition.identity];
+        id = std::max(id, found.kept_id);
+    }
+    std::erase_if(found_, [&](const Found& found) {
+        return found.kept_id < latest[found.definition.identity];
+    });
 }
 
 void Adopting::take_queues() {
     for (Found& found : found_) {
         found.memory.definition = take(inherited_, kept_name(kept::definition, found.kept_id));
-        found.memory.ring = take(inherited_, kept_name(kept::ring, found.kept_id));
-        found.memory.pool = take(inherited_, kept_name(kept::pool, found.kept_id));
+        const std::uint64_t memory_id =
+            found.definition.memory_id != 0 ? found.definition.memory_id : found.kept_id;
+        found.memory.ring = take(inherited_, kept_name(kept::ring, memory_id));
+        found.memory.pool = take(inherited_, kept_name(kept::pool, memory_id));
         auto queue = registry_.adopt(found.definition, std::move(found.memory), found.kept_id);
         if (queue) {
             queues_.emplace(found.definition.identity, std::move(*queue));
@@ -92,8 +108,9 @@ void Adopting::take_queues() {
         }
         log().error("queue {} cannot be taken over: {}; its users go on with one another",
                     found.definition.name, queue.error());
-        for (const char kind : {kept::definition, kept::ring, kept::pool})
-            store_.drop(kept_name(kind, found.kept_id));
+        store_.drop(kept_name(kept::definition, found.kept_id));
+        for (const char kind : {kept::ring, kept::pool})
+            store_.drop(kept_name(kind, memory_id));
     }
 }
 

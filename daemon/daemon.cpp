@@ -20,10 +20,12 @@
 #include "daemon/adoption.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/dead_letters.hpp"
+#include "daemon/events.hpp"
 #include "daemon/journals.hpp"
 #include "daemon/keeper/message.hpp"
 #include "daemon/keeper/store.hpp"
 #include "daemon/log.hpp"
+#include "daemon/metrics/http.hpp"
 #include "daemon/random_identity.hpp"
 #include "daemon/registry.hpp"
 #include "daemon/roster.hpp"
@@ -87,7 +89,8 @@ struct Daemon::Parts {
           dead_letters(registry),
           supervisor(*io, timers, store, roster, dead_letters),
           methods(registry, dead_letters, supervisor, session_count, journals.recovering(), about),
-          server(*io, timers, accounts, supervisor, methods, session_count,
+          metrics(*io, timers, [this] { return methods.metrics_page(); }),
+          server(*io, timers, accounts, supervisor, methods, events, session_count,
                  options.frame_time_max_ns) {}
 
     Listener listener;
@@ -104,6 +107,8 @@ struct Daemon::Parts {
     std::size_t session_count = 0;
     About about;
     Methods methods;
+    Events events;
+    MetricsServer metrics;
     Server server;
     Fd signals;
     Source signal_source;
@@ -148,12 +153,14 @@ bool Daemon::start() {
         return false;
     }
     parts_ = std::move(parts);
+    parts_->registry.set_defaults(options_.queue_defaults);
     // The lock first: of two daemons, the second must not touch what the first works on.
     if (!listen() || !open_state() || !take_over()) {
         give_up();
         return false;
     }
     watch_controls();
+    listen_for_metrics();
     parts_->server.start(parts_->listener);
     log().info("shmqd {} (pid {}) listens on {}, loop {}{}", version_text(), ::getpid(),
                options_.socket, parts_->io->name(), refusal.empty() ? "" : " because " + refusal);
@@ -221,6 +228,7 @@ bool Daemon::take_over() {
     parts.about.socket = options_.socket;
     parts.about.instance = random_identity().text();
     parts.about.started_at = monotonic_now();
+    parts.about.loop = parts.io->name();
     open_store();
     Adoption adoption =
         adopt(survival_.inherited, parts.store, parts.roster, parts.registry, parts.supervisor);
@@ -253,7 +261,7 @@ bool Daemon::take_over() {
     return true;
 }
 
-// What nobody has in memory any more.
+// What nobody has in memory any more. From here on what is missing is missing.
 void Daemon::restore_durable() {
     Parts& parts = *parts_;
     parts.about.awaits_memory = false;
@@ -268,6 +276,64 @@ void Daemon::restore_durable() {
                 definition.name, queue.error());
         }
     }
+    declare_queues();
+}
+
+void Daemon::declare_queues() {
+    for (const DeclaredQueue& queue : options_.queues)
+        parts_->registry.declare(queue);
+}
+
+// The manager is told even where nothing comes of it: it waits for that.
+void Daemon::reload() {
+    parts_->store.say_reloading();
+    parts_->about.reloads += 1;
+    if (reload_ == nullptr) {
+        log().info("there is nothing to load anew");
+    } else if (ParsedOptions parsed = reload_(); parsed.complaints.empty()) {
+        parts_->about.reload_failed = false;
+        take_options(std::move(parsed.options));
+        log().info("configuration reloaded: {} queues declared", options_.queues.size());
+    } else {
+        for (const std::string& complaint : parsed.complaints)
+            log().error("{}", complaint);
+        log().error("the configuration is not taken; the old one holds");
+        parts_->about.reload_failed = true;
+    }
+    tell(parts_->about.reload_failed ? "reload_failed" : "reloaded", nullptr,
+         parts_->about.reload_failed ? "the configuration is wrong; the old one holds"
+                                     : "the configuration was read anew");
+    parts_->store.say_ready();
+}
+
+void Daemon::listen_for_metrics() {
+    const std::string wrong = parts_->metrics.listen(options_.metrics);
+    if (!wrong.empty()) log().error("{}", wrong);
+}
+
+// What can change while the daemon runs; the rest is said.
+void Daemon::take_options(Options options) {
+    const auto fixed = [](const char* key, bool changed) {
+        if (changed) log().warn("{}: the change needs a restart", key);
+    };
+    fixed("socket", options.socket != named_socket_);
+    fixed("state_directory", options.state_directory != options_.state_directory);
+    fixed("io", options.io != options_.io);
+    fixed("keeper", options.keeper != options_.keeper);
+    Parts& parts = *parts_;
+    set_log_level(options.log_level);
+    parts.accounts.change(options.quotas);
+    parts.registry.set_defaults(options.queue_defaults);
+    options_.log_level = std::move(options.log_level);
+    options_.metrics = std::move(options.metrics);
+    listen_for_metrics();
+    options_.quotas = options.quotas;
+    options_.idle_exit_ns = options.idle_exit_ns;
+    parts.timers.disarm(parts.idle_timer);  // armed anew with the new time
+    options_.queue_defaults = std::move(options.queue_defaults);
+    options_.queues = std::move(options.queues);
+    // Who may still be bringing queues back is waited for; then they are declared, too.
+    if (!parts.restore_timer.armed()) declare_queues();
 }
 
 void Daemon::open_store() {
@@ -309,7 +375,8 @@ Progress Daemon::on_signal() {
     }
     const int number = static_cast<int>(info.ssi_signo);
     if (number == SIGHUP) {
-        log().info("SIGHUP from pid {} ignored: there is nothing to load anew", info.ssi_pid);
+        log().info("SIGHUP from pid {}: reloading", info.ssi_pid);
+        reload();
     } else {
         log().info("SIG{} from pid {}: ending", ::sigabbrev_np(number), info.ssi_pid);
         parts_->stopping = true;
@@ -331,12 +398,18 @@ int Daemon::run() {
         return 1;
     }
     Parts& parts = *parts_;
+    // Of this thread, which need not be the one that started it.
+    Events::set_current(&parts.events);
     while (!parts.stopping) {
         watch_idleness();
-        parts.io->round(parts.timers.next());
+        const Nanoseconds waited = parts.io->round(parts.timers.next());
         parts.timers.run_due(monotonic_now());
         parts.server.bury();
+        parts.metrics.bury();
+        parts.about.rounds += 1;
+        parts.about.busy_ns = monotonic_now() - parts.about.started_at - (waited_ += waited);
     }
+    Events::set_current(nullptr);
     shut_down();
     return 0;
 }
@@ -367,6 +440,7 @@ void Daemon::shut_down() {
                    parts.registry.size(),
                    survival_.manager.empty() ? "" : ", or the service manager keeps them");
     }
+    parts.metrics.stop();
     parts.server.stop();
     if (survival_.manager.empty()) drop_overflow(parts.registry, parts.journals);
     parts.supervisor.release_all();

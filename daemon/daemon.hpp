@@ -36,6 +36,9 @@ class Daemon {
     // Runs until stop(), SIGTERM, SIGINT, or --idle-exit; starts first where that was not done.
     // The exit status of the process: 0, or 1 where it could not start.
     int run();
+    // What SIGHUP asks for: the options anew. Without it there is nothing to load.
+    using Reload = std::function<ParsedOptions()>;
+    void on_reload(Reload reload) { reload_ = std::move(reload); }
     // Makes run() return. From any thread, before or during run().
     void stop();
 
@@ -56,15 +59,21 @@ class Daemon {
     void give_up();
     void watch_controls();
     Progress on_signal();
+    void reload();
+    void take_options(Options options);
+    void declare_queues();
+    void listen_for_metrics();
     void watch_idleness();
     void say_alive();
     void shut_down();
 
     Options options_;
+    Reload reload_;
     std::string named_socket_;  // as the options had it; empty: not named
     Survival survival_;
     std::string problem_;
     Fd stop_event_;
+    Nanoseconds waited_ = 0;  // for events, so far
     std::unique_ptr<Parts> parts_;
 };
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "daemon/events.hpp"
 #include "daemon/log.hpp"
 #include "shm/audit.hpp"
 #include "shm/move.hpp"
@@ -106,6 +107,10 @@ void DeadLetters::bury(Queue& queue, const WhoIs& who_is) {
             queue.last_holders.erase(one.sequence);
             log().info("queue {}: message {} is dead ({}), moved to {}", queue.name(), one.sequence,
                        shm::dead_reason(record), target->name());
+            tell("dead_lettered", &queue,
+                 fmt::format("queue {}: message {} is dead ({}), moved to {}", queue.name(),
+                             one.sequence, shm::dead_reason(record), target->name()),
+                 record.pid, 1);
         } else if (status == shm::MoveStatus::gone || status == shm::MoveStatus::damaged) {
             queue.supervise().forget_doomed(one.index);
             queue.last_holders.erase(one.sequence);

@@ -83,6 +83,9 @@ std::expected<Definition, DefinitionRefusal> definition_of(const wire::Json& jso
     members.require("mode", definition.ownership.mode);
     members.require("ring_inode", definition.ring_inode);
     members.require("pool_inode", definition.pool_inode);
+    members.take("memory_id", definition.memory_id);
+    members.take("paused_producers", definition.paused.producers);
+    members.take("paused_consumers", definition.paused.consumers);
     const wire::Json* options = members.require_any("options");
     if (auto failure = members.finish(wire::Unknown::ignore)) {
         return std::unexpected(refusal(failure->parameters.dump()));
@@ -108,6 +111,9 @@ std::string definition_text(const Definition& definition) {
                              {"group", definition.ownership.group},
                              {"mode", definition.ownership.mode},
                              {"options", wire::to_json(definition.options)},
+                             {"memory_id", definition.memory_id},
+                             {"paused_producers", definition.paused.producers},
+                             {"paused_consumers", definition.paused.consumers},
                              {"ring_inode", definition.ring_inode},
                              {"pool_inode", definition.pool_inode}};
     return json.dump();

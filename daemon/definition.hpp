@@ -16,6 +16,13 @@
 
 namespace shmq::daemon {
 
+// Which sides of a queue wait until a manager resumes them.
+struct Paused {
+    bool producers = false;
+    bool consumers = false;
+    bool operator==(const Paused&) const = default;
+};
+
 struct Definition {
     std::string name;
     std::string identity;  // 32 hexadecimal digits
@@ -23,6 +30,10 @@ struct Definition {
     wire::Options options;         // as in force
     std::uint64_t ring_inode = 0;  // of the memfds
     std::uint64_t pool_inode = 0;  // 0: no pool
+    // The number that the memory is kept under; 0: the definition's own. A queue that was changed
+    // has another definition, and the same memory.
+    std::uint64_t memory_id = 0;
+    Paused paused;
 };
 
 struct DefinitionRefusal {

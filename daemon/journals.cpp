@@ -65,7 +65,8 @@ std::expected<void, std::string> Journals::write_definition(const Queue& queue) 
     const std::string text = definition_text({.name = queue.name(),
                                               .identity = queue.identity(),
                                               .ownership = queue.ownership(),
-                                              .options = queue.options()});
+                                              .options = queue.options(),
+                                              .paused = queue.paused()});
     wire::Json json = wire::Json::parse(text);
     json["boot"] = this_boot();
     const auto present = (*state_)->read_definition(queue.identity());

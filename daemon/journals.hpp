@@ -41,9 +41,10 @@ class Journals {
     std::vector<LeftBehind> left_behind();
     // How many are being recovered.
     const std::size_t& recovering() const { return recovering_; }
+    // What the queue is, on disk, as it is now. REQUIRES: it has a journal.
+    std::expected<void, std::string> write_definition(const Queue& queue);
 
   private:
-    std::expected<void, std::string> write_definition(const Queue& queue);
 
     Io& io_;
     Timers& timers_;

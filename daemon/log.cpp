@@ -4,6 +4,9 @@
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <memory>
+#include <utility>
+
+#include "daemon/journald.hpp"
 
 namespace shmq::daemon {
 namespace {
@@ -11,8 +14,9 @@ namespace {
 constexpr std::size_t quoted_bytes_max = 200;
 
 std::shared_ptr<spdlog::logger> make_logger() {
-    auto logger = std::make_shared<spdlog::logger>(
-        "shmqd", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    spdlog::sink_ptr sink = logs_to_journal() ? make_journal_sink() : nullptr;
+    if (sink == nullptr) sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    auto logger = std::make_shared<spdlog::logger>("shmqd", std::move(sink));
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %n %l: %v");
     logger->flush_on(spdlog::level::trace);
     return logger;

@@ -1,5 +1,5 @@
-// The daemon's log: one line per event on standard error, with queue, pid, uid and reason in it
-// wherever there is one.
+// The daemon's log: one line per event on standard error, or to journald where that reads it, with
+// queue, pid, uid and reason in it wherever there is one.
 #pragma once
 
 #include <string>

@@ -8,11 +8,20 @@
 #include <vector>
 
 #include "base/version.hpp"
+#include "daemon/configuration/configuration.hpp"
+#include "daemon/metrics/http.hpp"
 
 namespace shmq::daemon {
 namespace {
 
+constexpr int exit_failed = 1;
 constexpr int exit_wrong_usage = 2;
+
+// What only the command line says.
+struct Modes {
+    bool check = false;
+    bool print = false;
+};
 
 struct Unit {
     std::string_view name;
@@ -55,11 +64,22 @@ void add_parsed(CLI::App& app, const std::string& name, Value& value, Parse pars
         ->type_name(type);
 }
 
-void describe(CLI::App& app, Options& options) {
+void describe(CLI::App& app, Options& options, Modes& modes) {
     const auto not_empty = [](const std::string& path) {
         return path.empty() ? std::string("the path is empty") : std::string();
     };
     app.set_version_flag("--version", std::string("shmqd ") + version_text());
+    app.add_option("--config", options.configuration,
+                   "Configuration file; *.toml of FILE.d are read after it. Default shmqd.toml of "
+                   "$CONFIGURATION_DIRECTORY, else of /etc/shmq for root, else of "
+                   "$XDG_CONFIG_HOME/shmq or ~/.config/shmq. The command line has the last word")
+        ->type_name("FILE")
+        ->check(not_empty);
+    app.add_flag("--check-config", modes.check,
+                 "Read the configuration, say what is wrong with it, and end: 0 nothing, 1 "
+                 "something");
+    app.add_flag("--print-config", modes.print,
+                 "Print what would be in force, as a configuration file, and end");
     app.add_option("--socket", options.socket,
                    "Socket to listen on; default $SHMQ_SOCKET, else /run/shmq/socket for root, "
                    "else $XDG_RUNTIME_DIR/shmq/socket, else /tmp/shmq-UID/socket")
@@ -71,6 +91,11 @@ void describe(CLI::App& app, Options& options) {
                    "~/.local/state/shmq, else the socket's path and .state")
         ->type_name("DIR")
         ->check(not_empty);
+    app.add_option("--metrics", options.metrics,
+                   "Serve numbers for Prometheus there, by HTTP: unix:/PATH, or a port of this "
+                   "machine alone, as 127.0.0.1:9464; default nowhere")
+        ->type_name("ADDRESS")
+        ->check(check_metrics_address);
     add_parsed(app, "--idle-exit", options.idle_exit_ns, parse_duration,
                "End this long after the last session if no queue is held; 0: never (default)",
                "DURATION", "60s, 5m or 0");
@@ -123,18 +148,59 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
     return static_cast<std::uint64_t>(*value);
 }
 
+namespace {
+
+constexpr const char* about =
+    "shmqd: creates shared-memory queues, hands them out, and gives back what the dead held.";
+
+// The command line over what `options` has already. Throws CLI::ParseError.
+void take_command_line(CLI::App& app, int argument_count, const char* const* arguments,
+                       Options& options, Modes& modes) {
+    describe(app, options, modes);
+    app.parse(argument_count, arguments);
+}
+
+// The files below the command line, which was understood before and has named the file.
+void take_files(ParsedOptions& parsed, int argument_count, const char* const* arguments) {
+    const bool named = !parsed.options.configuration.empty();
+    const std::string path = named ? parsed.options.configuration : default_configuration_path();
+    Options options;
+    parsed.complaints = read_configuration(path, named, options);
+    if (!parsed.complaints.empty()) return;
+    CLI::App app(about);
+    Modes modes;
+    take_command_line(app, argument_count, arguments, options, modes);
+    parsed.options = std::move(options);
+}
+
+}  // namespace
+
 ParsedOptions parse_options(int argument_count, const char* const* arguments) {
     ParsedOptions parsed;
-    CLI::App app(
-        "shmqd: creates shared-memory queues, hands them out, and gives back what the dead "
-        "held.");
-    describe(app, parsed.options);
+    Modes modes;
+    CLI::App app(about);
     try {
-        app.parse(argument_count, arguments);
+        take_command_line(app, argument_count, arguments, parsed.options, modes);
     } catch (const CLI::ParseError& error) {
         const int status = app.exit(error, std::cout, std::cerr);
         parsed.exit_status = status == 0 ? 0 : exit_wrong_usage;
+        return parsed;
     }
+    take_files(parsed, argument_count, arguments);
+    if (!modes.check && !modes.print) return parsed;
+    for (const std::string& complaint : parsed.complaints)
+        std::cerr << "shmqd: " << complaint << '\n';
+    parsed.exit_status = parsed.complaints.empty() ? 0 : exit_failed;
+    if (modes.print && parsed.complaints.empty()) std::cout << print_configuration(parsed.options);
+    return parsed;
+}
+
+ParsedOptions reload_options(int argument_count, const char* const* arguments) {
+    ParsedOptions parsed;
+    Modes modes;
+    CLI::App app(about);
+    take_command_line(app, argument_count, arguments, parsed.options, modes);
+    take_files(parsed, argument_count, arguments);
     return parsed;
 }
 

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/events.hpp"
 #include "daemon/log.hpp"
 #include "daemon/queue_journal.hpp"
+#include "daemon/queue_options.hpp"
 #include "shm/audit.hpp"
 
 namespace shmq::daemon {
@@ -92,6 +94,22 @@ wire::Options Queue::options() const {
     return options;
 }
 
+void Queue::change(const wire::Options& options, const wire::Ownership& ownership) {
+    settings_.ownership = ownership;
+    settings_.in_flight = options.in_flight;
+    settings_.spill_limit = options.spill_limit;
+    segment_->change(options.lease_ns, static_cast<shm::Overflow>(*options.overflow),
+                     options.when_full == wire::WhenFull::reject,
+                     policy_of(settings_.name, options));
+    supervise_.share_in_flight(settings_.in_flight);
+    if (journal) journal->change_limit(settings_.spill_limit);
+}
+
+void Queue::pause(Paused paused) {
+    paused_ = paused;
+    supervise_.pause(paused.producers, paused.consumers);
+}
+
 wire::Queue Queue::describe() const {
     const shm::StateCounts states = shm::count_states(*segment_);
     const shm::TotalCounts totals = shm::count_totals(*segment_);
@@ -102,6 +120,8 @@ wire::Queue Queue::describe() const {
     queue.owner = settings_.ownership.owner;
     queue.group = settings_.ownership.group;
     queue.quarantined = quarantined();
+    queue.paused_producers = paused_.producers;
+    queue.paused_consumers = paused_.consumers;
     queue.ready = states.ready;
     queue.leased = states.leased;
     queue.returned = states.returned;
@@ -169,18 +189,57 @@ std::string Queue::recovery_progress() const {
     return journal != nullptr ? journal->progress() : "";
 }
 
+Sleeps& Sleeps::operator+=(const Sleeps& other) {
+    sleeps += other.sleeps;
+    wakes += other.wakes;
+    full += other.full;
+    return *this;
+}
+
+Sleeps Queue::sleeps_of(std::uint16_t number) const {
+    const auto* records = reinterpret_cast<const shm::ParticipantRecord*>(
+        segment_->ring_base() + segment_->geometry().participants_offset);
+    const shm::ParticipantRecord& record = records[number];
+    if (record.state.load() == static_cast<std::uint32_t>(shm::ParticipantState::vacant)) return {};
+    return {record.sleeps.load(), record.wakes.load(), record.full.load()};
+}
+
+Sleeps Queue::sleeps() const {
+    Sleeps all = sleeps_left_;
+    for (std::uint32_t number = 1; number < segment_->geometry().shape.participants; ++number)
+        all += sleeps_of(static_cast<std::uint16_t>(number));
+    return all;
+}
+
+void Queue::keep_sleeps_of(std::uint16_t number) {
+    sleeps_left_ += sleeps_of(number);
+}
+
+void Queue::notice_spill() {
+    if (!journal) return;
+    const std::uint64_t spilled = journal->status().spilled;
+    if (spilling_ == (spilled != 0)) return;
+    spilling_ = spilled != 0;
+    tell(spilling_ ? "spill_started" : "spill_ended", this,
+         fmt::format("queue {}: {}", name(),
+                     spilling_ ? "what does not fit goes on to disk" : "its backlog is gone"));
+}
+
 void Queue::check_damage(std::string_view during) {
     if (quarantined() || !(supervise_.damaged() || (journal && journal->damaged()))) return;
     quarantine_reason_ = fmt::format("its memory contradicts itself, found during {}", during);
     supervise_.close(shm::QueueStatus::quarantined);
     log().error("queue {} quarantined: {}; nothing goes in or out, remove it with force", name(),
                 quarantine_reason_);
+    tell("quarantined", this, fmt::format("queue {}: {}", name(), quarantine_reason_));
 }
 
 void Queue::raise_alarm(Alarm what, const std::string& text) {
     std::string& alarm = alarms_[static_cast<std::size_t>(what)];
     if (text == alarm) return;
     alarm = text;
+    tell(text.empty() ? "alarm_over" : "alarm", this,
+         fmt::format("queue {}: {}", name(), text.empty() ? "all is well again" : text));
     if (!text.empty()) {
         log().warn("queue {}: {}", name(), text);
     } else if (what == Alarm::held) {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/fd.hpp"
+#include "daemon/definition.hpp"
 #include "daemon/rights.hpp"
 #include "daemon/timers.hpp"
 #include "shm/segment.hpp"
@@ -24,6 +25,14 @@ struct LastHolder {
     std::uint32_t pid = 0;
     std::uint32_t uid = 0;
     std::string executable;
+};
+
+// What participants count of their waiting.
+struct Sleeps {
+    std::uint64_t sleeps = 0;
+    std::uint64_t wakes = 0;
+    std::uint64_t full = 0;  // sends that found no room at first
+    Sleeps& operator+=(const Sleeps& other);
 };
 
 class Queue {
@@ -52,6 +61,10 @@ class Queue {
     std::uint64_t memory_bytes() const;
     // As in force: no zeros, nothing unsaid.
     wire::Options options() const;
+    // From now on these hold. REQUIRES: complete, allowed, and different in nothing that is fixed.
+    void change(const wire::Options& options, const wire::Ownership& ownership);
+    void pause(Paused paused);
+    Paused paused() const { return paused_; }
     // With counts and totals as of now: walks the ring.
     wire::Queue describe() const;
     // Ready, leased and returned ones: walks the ring. What a log that is being recovered holds is
@@ -69,6 +82,13 @@ class Queue {
     bool quarantined() const { return !quarantine_reason_.empty(); }
     const std::string& quarantine_reason() const { return quarantine_reason_; }
 
+    // Of those who are attached, and of those who left since this daemon began.
+    Sleeps sleeps() const;
+    // To be called before that participant's number is given back.
+    void keep_sleeps_of(std::uint16_t number);
+    // Tells who watches when a backlog on disk begins and ends.
+    void notice_spill();
+
     // The supervisor's books, which no peer can write.
     std::uint32_t producers = 0;  // numbers given out and not yet free
     std::uint32_t consumers = 0;
@@ -79,9 +99,10 @@ class Queue {
     enum class Alarm { held, journal };
     void raise_alarm(Alarm what, const std::string& text);
     bool removed = false;  // by the registry: nobody finds it any more
-    // What outlives this daemon: the number that its descriptors are kept under, and what the queue
-    // is, sealed (definition.hpp).
+    // What outlives this daemon: the number that its memory is kept under, and what the queue is,
+    // sealed (definition.hpp).
     std::uint64_t kept_id = 0;
+    std::uint64_t definition_id = 0;  // the definition's, which is another after each change
     Fd definition;
     // Until the next look for leases that ran out.
     Nanoseconds sweep_interval() const;
@@ -102,6 +123,10 @@ class Queue {
     shm::Supervise supervise_;
     std::string quarantine_reason_;
     std::array<std::string, 2> alarms_;
+    Paused paused_;
+    Sleeps sleeps_left_;
+    bool spilling_ = false;
+    Sleeps sleeps_of(std::uint16_t number) const;
 };
 
 }  // namespace shmq::daemon

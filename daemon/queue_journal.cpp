@@ -276,6 +276,12 @@ void QueueJournal::trim() {
     if (!to_settle_.empty() && to_settle_.lowest() < floor) to_settle_.remove(1, floor - 1);
 }
 
+void QueueJournal::change_limit(std::uint64_t bytes) {
+    settings_.spill_limit = bytes;
+    writer_->change_space(bytes == 0 ? UINT64_MAX : bytes);
+    work();
+}
+
 std::uint64_t QueueJournal::purge() {
     std::uint64_t dropped = 0;
     if (begun_) {

@@ -60,6 +60,8 @@ class QueueJournal {
     // Does what there is to do, and sees to it that it is called again when there is more. To be
     // called when a doorbell rang, and at each sweep.
     void work();
+    // Bytes of all files from now on; 0: as the disk allows.
+    void change_limit(std::uint64_t bytes);
     // Drops what is in the log and in the ingress. How many. REQUIRES: not recovering().
     std::uint64_t purge();
     // What the files hold is not known yet.

@@ -117,25 +117,6 @@ std::optional<wire::Failure> check_options(const Caller& caller, const wire::Opt
     return {};
 }
 
-std::string text_of(bool value) {
-    return value ? "true" : "false";
-}
-std::string text_of(std::uint64_t value) {
-    return std::to_string(value);
-}
-std::string text_of(const std::string& value) {
-    return value.empty() ? "none" : value;
-}
-std::string text_of(wire::Overflow value) {
-    return std::string(wire::overflow_token(value));
-}
-std::string text_of(wire::WhenFull value) {
-    return std::string(wire::when_full_token(value));
-}
-std::string text_of(wire::Durability value) {
-    return std::string(wire::durability_token(value));
-}
-
 }  // namespace
 
 // Its backlog lies in the journal anyway.
@@ -189,56 +170,6 @@ std::optional<wire::Failure> check_queue_options(const Caller& caller, const std
     if (auto failure = check_journal_options(options)) return failure;
     if (auto failure = check_options(caller, options)) return failure;
     return check_policy_options(name, options);
-}
-
-// The first option said in `wanted` that the queue has otherwise.
-std::optional<wire::Failure> first_difference(const Queue& queue, const wire::Options& wanted) {
-    const wire::Options present = queue.options();
-    std::optional<wire::Failure> difference;
-    const auto compare = [&](std::string_view field, bool said, auto has, auto wants) {
-        if (difference || !said || has == wants) return;
-        difference = wire::queue_exists(queue.name(), field, text_of(has), text_of(wants));
-    };
-    const auto compare_number = [&](std::string_view field, std::uint64_t has,
-                                    std::uint64_t wants) {
-        compare(field, wants != 0, has, wants);
-    };
-    const auto compare_flag = [&](std::string_view field, std::optional<bool> has,
-                                  std::optional<bool> wants) {
-        compare(field, wants.has_value(), has.value_or(false), wants.value_or(false));
-    };
-    compare_number("capacity", present.capacity, wanted.capacity);
-    compare_number("slot_size", present.slot_size, wanted.slot_size);
-    compare_number("max_message", present.max_message, wanted.max_message);
-    compare_number("pool", present.pool, wanted.pool);
-    compare("overflow", wanted.overflow.has_value(), *present.overflow,
-            wanted.overflow.value_or(wire::Overflow::block));
-    compare_number("spill_limit", present.spill_limit, wanted.spill_limit);
-    compare("when_full", wanted.when_full.has_value(),
-            present.when_full.value_or(wire::WhenFull::block),
-            wanted.when_full.value_or(wire::WhenFull::block));
-    compare("durability", wanted.durability.has_value(), *present.durability,
-            wanted.durability.value_or(wire::Durability::accepted));
-    compare_number("lease", present.lease_ns, wanted.lease_ns);
-    compare_number("in_flight", present.in_flight, wanted.in_flight);
-    if (!difference && wanted.mode && wanted.mode != present.mode) {
-        difference = wire::queue_exists(queue.name(), "mode", fmt::format("{:04o}", *present.mode),
-                                        fmt::format("{:04o}", *wanted.mode));
-    }
-    compare("group", wanted.group.has_value(), std::uint64_t{*present.group},
-            std::uint64_t{wanted.group.value_or(0)});
-    compare_flag("exclusive_producer", present.exclusive_producer, wanted.exclusive_producer);
-    compare_flag("exclusive_consumer", present.exclusive_consumer, wanted.exclusive_consumer);
-    compare_flag("exact_timestamps", present.exact_timestamps, wanted.exact_timestamps);
-    compare("max_deliveries", wanted.max_deliveries.has_value(),
-            std::uint64_t{*present.max_deliveries},
-            std::uint64_t{wanted.max_deliveries.value_or(0)});
-    compare("dead_letter", wanted.dead_letter.has_value(), *present.dead_letter,
-            wanted.dead_letter.value_or(""));
-    compare_number("retry_delay", present.retry_delay_ns, wanted.retry_delay_ns);
-    compare_number("retry_delay_max", present.retry_delay_max_ns, wanted.retry_delay_max_ns);
-    compare_flag("pause_stopped", present.pause_stopped, wanted.pause_stopped);
-    return difference;
 }
 
 }  // namespace shmq::daemon

@@ -3,6 +3,8 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "daemon/queue.hpp"
 #include "daemon/rights.hpp"
@@ -21,7 +23,24 @@ wire::Options beside_memory(const wire::Options& options);
 // A shape as the options ask; what they leave open has its default.
 shm::Shape shape_of(const wire::Options& options);
 shm::Policy policy_of(const std::string& name, const wire::Options& options);
-// The first option said in `wanted` that the queue has otherwise.
+// Options said in `wanted` that the queue has otherwise, as text.
+struct Difference {
+    std::string_view option;
+    std::string present;
+    std::string wanted;
+};
+std::vector<Difference> differences(const Queue& queue, const wire::Options& wanted);
+// The first of them.
 std::optional<wire::Failure> first_difference(const Queue& queue, const wire::Options& wanted);
+
+// What `said` leaves open as `beneath` has it.
+wire::Options overlaid(const wire::Options& said, const wire::Options& beneath);
+// Why that option of that queue cannot become `wanted` while it exists, and what to do; empty: it
+// can.
+std::string why_fixed(const Queue& queue, std::string_view option, const wire::Options& wanted);
+// As if that option had not been said.
+void leave_out(wire::Options& options, std::string_view option);
+// Whether options are of the same memory: all that cannot change is the same.
+bool same_memory(const wire::Options& one, const wire::Options& other);
 
 }  // namespace shmq::daemon

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "daemon/events.hpp"
 #include "daemon/keeper/inherited.hpp"
 #include "daemon/log.hpp"
 #include "daemon/queue_options.hpp"
@@ -54,9 +55,10 @@ wire::Outcome<Registry::Created> Registry::create(const Caller& caller, const st
     if (const std::string reason = wire::check_name(name); !reason.empty()) {
         return std::unexpected(wire::invalid_name(name, reason));
     }
-    const wire::Options options = with_implied(said);
-    if (auto failure = check_queue_options(caller, name, options)) return std::unexpected(*failure);
     const auto found = queues_.find(name);
+    const wire::Options options =
+        with_implied(found == queues_.end() ? overlaid(said, defaults_) : said);
+    if (auto failure = check_queue_options(caller, name, options)) return std::unexpected(*failure);
     if (found == queues_.end()) {
         Plan plan;
         plan.name = name;
@@ -102,6 +104,8 @@ wire::Outcome<std::shared_ptr<Queue>> Registry::make(const Plan& plan, pid_t pid
     queues_.emplace(plan.name, *made);
     log().info("queue {} created by uid {} (pid {}): {} slots of {} bytes, at most {} bytes in all",
                plan.name, uid, pid, plan.shape.capacity, plan.shape.slot_size, memory_bytes);
+    tell("queue_created", made->get(), fmt::format("queue {} created by uid {}", plan.name, uid),
+         static_cast<std::uint32_t>(pid));
     return made;
 }
 
@@ -118,6 +122,7 @@ wire::Outcome<std::shared_ptr<Queue>> Registry::make_charged(const Plan& plan,
         Queue::settings(plan.name, identity.text(), plan.ownership, plan.beside_memory),
         std::move(segment));
     queue->moves_settled = true;  // there were none
+    if (plan.paused != Paused{}) queue->pause(plan.paused);
     if (auto kept = keep(*queue); !kept) return std::unexpected(kept.error());
     if (auto opened = journals_.open(*queue, restored); !opened) {
         drop(*queue);
@@ -139,6 +144,7 @@ std::expected<std::shared_ptr<Queue>, std::string> Registry::restore(const Defin
     plan.beside_memory = beside_memory(definition.options);
     plan.shape = shape_of(definition.options);
     plan.policy = policy_of(definition.name, definition.options);
+    plan.paused = definition.paused;
     if (std::string wrong = shm::check_shape(plan.shape); !wrong.empty())
         return std::unexpected(std::move(wrong));
     if (std::string wrong = shm::check_policy(plan.policy); !wrong.empty())
@@ -194,27 +200,32 @@ wire::Outcome<void> Registry::keep(Queue& queue) {
         log().error("queue {}: no pool: {}", queue.name(), failure.detail);
         return std::unexpected(wire::system_error("create pool", failure.os_error, failure.detail));
     }
-    if (!queue.definition) {
-        queue.definition = write_definition(
-            {.name = queue.name(),
-             .identity = queue.identity(),
-             .ownership = queue.ownership(),
-             .options = queue.options(),
-             .ring_inode = inode_of(segment.ring_fd()),
-             .pool_inode = segment.pool_fd() < 0 ? 0 : inode_of(segment.pool_fd())});
-    }
+    queue.kept_id = queue.definition_id = next_kept_id_++;
+    // Of one that a client brings the memory's number is of another life.
+    queue.definition = write_definition_of(queue);
     if (!queue.definition) return std::unexpected(wire::system_error("write definition", errno));
-    queue.kept_id = next_kept_id_++;
     if (segment.pool_fd() >= 0) {
         store_.keep(kept_name(kept::pool, queue.kept_id), segment.pool_fd());
     }
     store_.keep(kept_name(kept::ring, queue.kept_id), segment.ring_fd());
-    store_.keep(kept_name(kept::definition, queue.kept_id), queue.definition.get());
+    store_.keep(kept_name(kept::definition, queue.definition_id), queue.definition.get());
     return {};
 }
 
+Fd Registry::write_definition_of(const Queue& queue) const {
+    const shm::Segment& segment = queue.segment();
+    return write_definition({.name = queue.name(),
+                             .identity = queue.identity(),
+                             .ownership = queue.ownership(),
+                             .options = queue.options(),
+                             .ring_inode = inode_of(segment.ring_fd()),
+                             .pool_inode = segment.pool_fd() < 0 ? 0 : inode_of(segment.pool_fd()),
+                             .memory_id = queue.kept_id,
+                             .paused = queue.paused()});
+}
+
 void Registry::drop(const Queue& queue) {
-    store_.drop(kept_name(kept::definition, queue.kept_id));
+    store_.drop(kept_name(kept::definition, queue.definition_id));
     store_.drop(kept_name(kept::ring, queue.kept_id));
     if (queue.segment().pool_fd() >= 0) store_.drop(kept_name(kept::pool, queue.kept_id));
 }
@@ -222,7 +233,8 @@ void Registry::drop(const Queue& queue) {
 std::expected<std::shared_ptr<Queue>, std::string> Registry::adopt(const Definition& definition,
                                                                    Memory memory,
                                                                    std::uint64_t kept_id) {
-    next_kept_id_ = std::max(next_kept_id_, kept_id + 1);
+    const std::uint64_t memory_id = definition.memory_id != 0 ? definition.memory_id : kept_id;
+    next_kept_id_ = std::max({next_kept_id_, kept_id + 1, memory_id + 1});
     if (queues_.contains(definition.name)) {
         return std::unexpected("there is another queue of that name");
     }
@@ -244,18 +256,25 @@ std::expected<std::shared_ptr<Queue>, std::string> Registry::adopt(const Definit
                                                          definition.ownership, definition.options),
                                          std::move(segment));
     // Its users can write the segment's header, and may have given it another shape.
-    if (queue->options() != definition.options) {
+    if (!same_memory(queue->options(), definition.options)) {
         return std::unexpected("its header contradicts its definition");
     }
+    Caller root;
+    if (auto wrong = check_queue_options(root, definition.name, definition.options)) {
+        return std::unexpected("its definition makes no sense: " + wrong->parameters.dump());
+    }
+    queue->change(definition.options, definition.ownership);
+    queue->pause(definition.paused);
     queue->definition = std::move(memory.definition);
     if (kept_id == 0) {
         if (auto kept = keep(*queue); !kept) return std::unexpected(kept.error().error);
     } else {
-        queue->kept_id = kept_id;
+        queue->kept_id = memory_id;
+        queue->definition_id = kept_id;
         if (queue->segment().pool_fd() >= 0) {
-            store_.kept(kept_name(kept::pool, kept_id), queue->segment().pool_fd());
+            store_.kept(kept_name(kept::pool, memory_id), queue->segment().pool_fd());
         }
-        store_.kept(kept_name(kept::ring, kept_id), queue->segment().ring_fd());
+        store_.kept(kept_name(kept::ring, memory_id), queue->segment().ring_fd());
         store_.kept(kept_name(kept::definition, kept_id), queue->definition.get());
     }
     accounts_.take_over_queue(queue->ownership().owner, queue->memory_bytes());
@@ -307,6 +326,7 @@ void Registry::remove(const std::shared_ptr<Queue>& queue) {
     const auto found = queues_.find(queue->name());
     SHMQ_CHECK(found != queues_.end() && found->second == queue);
     queue->removed = true;
+    tell("queue_removed", queue.get(), fmt::format("queue {} removed", queue->name()));
     queue->supervise().close(shm::QueueStatus::removed);
     accounts_.release_queue(queue->ownership().owner, queue->memory_bytes());
     drop(*queue);

@@ -5,6 +5,7 @@
 #include <expected>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,24 @@ class Registry {
     };
     wire::Outcome<Created> create(const Caller& caller, const std::string& name,
                                   const wire::Options& options, bool if_missing);
+    // Changes what can change while the queue exists. `wanted`: what is said; `clear`: names of
+    // options that are to be as if they had never been said.
+    struct Edit {
+        wire::Options wanted;
+        std::optional<std::uint32_t> owner;
+        std::vector<std::string> clear;
+    };
+    wire::Outcome<std::shared_ptr<Queue>> edit(const Caller& caller, const std::string& name,
+                                               const Edit& edit);
+    // Nothing: that side stays as it is.
+    wire::Outcome<std::shared_ptr<Queue>> pause(const Caller& caller, const std::string& name,
+                                                std::optional<bool> producers,
+                                                std::optional<bool> consumers);
+    // A queue of the configuration: made where it is missing, changed as far as it can be, and the
+    // rest said in the log. What cannot be had at all, too.
+    void declare(const DeclaredQueue& declared);
+    // Of queues whose makers do not say.
+    void set_defaults(const wire::Options& defaults) { defaults_ = defaults; }
     // Whoever asks.
     wire::Outcome<std::shared_ptr<Queue>> lookup(const std::string& name) const;
     // The same for a caller that has one of `rights`; `right`: the one to name when it has none.
@@ -75,6 +94,7 @@ class Registry {
         wire::Options beside_memory;  // what the memory does not say
         shm::Shape shape{};
         shm::Policy policy{};
+        Paused paused;
     };
     // `pid`: who asked, for the log. `identity`: of the queue that it was before; null: it is new.
     wire::Outcome<std::shared_ptr<Queue>> make(const Plan& plan, pid_t pid,
@@ -86,10 +106,15 @@ class Registry {
     // So that a successor finds it.
     wire::Outcome<void> keep(Queue& queue);
     void drop(const Queue& queue);
+    // So that a successor finds it as it is now.
+    wire::Outcome<void> keep_changed(Queue& queue);
+    Fd write_definition_of(const Queue& queue) const;
+    wire::Outcome<void> check_owner(const Caller& caller, const Queue& queue, const Edit& edit);
 
     Accounts& accounts_;
     Store& store_;
     Journals& journals_;
+    wire::Options defaults_;
     std::uint64_t next_kept_id_ = 1;
     std::map<std::string, std::shared_ptr<Queue>, std::less<>> queues_;
 };

@@ -1,6 +1,7 @@
 #include "daemon/supervisor.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 
@@ -10,6 +11,7 @@
 
 #include "base/check.hpp"
 #include "daemon/control/identity.hpp"
+#include "daemon/events.hpp"
 #include "daemon/log.hpp"
 #include "daemon/process.hpp"
 #include "daemon/queue_journal.hpp"
@@ -130,10 +132,24 @@ bool Supervisor::give_back_some(Holder& holder) {
     return holder.participants_.empty();
 }
 
+// To each who may see one of its queues, of that queue.
+void Supervisor::tell_of_death(const Holder& holder) {
+    if (!anybody_watches()) return;
+    for (const auto& queue : holder.touched_) {
+        tell("process_died", queue.get(),
+             fmt::format("queue {}: process {} ({}) ended; given back {} messages in all",
+                         queue->name(), holder.caller_.pid,
+                         holder.executable_.empty() ? "?" : holder.executable_,
+                         holder.given_back_.leases),
+             static_cast<std::uint32_t>(holder.caller_.pid), holder.given_back_.leases);
+    }
+}
+
 void Supervisor::report_death(const Holder& holder) {
     std::string names;
     for (const auto& queue : holder.touched_)
         names += (names.empty() ? "" : " ") + queue->name();
+    tell_of_death(holder);
     if (names.size() > 200) names = std::to_string(holder.touched_.size()) + " queues";
     log().info(
         "process {} ({}, uid {}) ended with {}: given back {} messages, {} claims, {} blocks",
@@ -146,9 +162,16 @@ void Supervisor::report_death(const Holder& holder) {
 shm::Reclaimed Supervisor::give_back(const Participant& participant, shm::Ending ending,
                                      const Holder& holder) {
     Queue& queue = *participant.queue;
+    queue.keep_sleeps_of(participant.number);
     const shm::Reclaimed reclaimed =
         queue.supervise().reclaim(participant.number, ending, monotonic_now(), holder.cause_);
     reclaimed_ += reclaimed.leases;
+    if (reclaimed.leases != 0) {
+        tell("reclaimed", &queue,
+             fmt::format("queue {}: {} messages taken back from process {}", queue.name(),
+                         reclaimed.leases, holder.caller_.pid),
+             static_cast<std::uint32_t>(holder.caller_.pid), reclaimed.leases);
+    }
     dead_letters_.bury(queue, [&](std::uint16_t number) {
         return number == participant.number ? describe(holder) : last_holder(queue, number);
     });
@@ -252,6 +275,12 @@ wire::Outcome<Supervisor::Attached> Supervisor::attach(Holder& holder,
     }
     log().debug("queue {}: pid {} (uid {}) attached as {}, participant {}", queue->name(),
                 holder.caller_.pid, holder.caller_.uid, wire::role_token(role), attached->number);
+    if (role != wire::Role::observer) {
+        tell("attached", queue.get(),
+             fmt::format("queue {}: process {} attached as {}", queue->name(), holder.caller_.pid,
+                         wire::role_token(role)),
+             static_cast<std::uint32_t>(holder.caller_.pid));
+    }
     return attached;
 }
 
@@ -339,6 +368,10 @@ wire::Outcome<void> Supervisor::detach(Holder& holder, const std::shared_ptr<Que
     strike(holder, leaving);
     log().debug("queue {}: pid {} detached participant {}, given back {} messages", queue->name(),
                 holder.caller_.pid, number, reclaimed.leases);
+    tell("detached", queue.get(),
+         fmt::format("queue {}: process {} detached as {}", queue->name(), holder.caller_.pid,
+                     wire::role_token(leaving.role)),
+         static_cast<std::uint32_t>(holder.caller_.pid));
     return {};
 }
 
@@ -372,6 +405,7 @@ Progress Supervisor::on_doorbell(Holder& holder) {
         queues.push_back(held.queue);
     for (const auto& queue : queues) {
         if (queue->journal) queue->journal->work();
+        queue->notice_spill();
         // Who rings without pause gets a fair share of this thread, not all of it.
         if (now < queue->sweep_not_before) {
             queue->sweep_due = queue->sweep_not_before;
@@ -396,9 +430,16 @@ void Supervisor::sweep(Queue& queue) {
         };
     }
     const Nanoseconds begun = monotonic_now();
+    const auto& expired_total = queue.segment().header().totals.expired;
+    const std::uint64_t expired_before = expired_total.load();
     const std::uint64_t acted = queue.supervise().sweep(begun, stopped);
+    if (const std::uint64_t expired = expired_total.load() - expired_before; expired != 0) {
+        tell("lease_expired", &queue,
+             fmt::format("queue {}: {} leases ran out", queue.name(), expired), 0, expired);
+    }
     bury(queue);
     if (queue.journal) queue.journal->work();
+    queue.notice_spill();
     const Nanoseconds ended = monotonic_now();
     queue.sweep_not_before = deadline_after(ended, 4 * (ended - begun));
     queue.check_damage("a sweep");

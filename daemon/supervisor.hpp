@@ -160,6 +160,7 @@ class Supervisor {
     // False: the time for one go is used up, and some are left.
     bool give_back_some(Holder& holder);
     void report_death(const Holder& holder);
+    static void tell_of_death(const Holder& holder);
     shm::Reclaimed give_back(const Participant& participant, shm::Ending ending,
                              const Holder& holder);
     void erase(Holder& holder);

@@ -46,7 +46,7 @@ _shmq() {
                 words=$(shmq --help 2>/dev/null | sed -n 's/^  \([a-z][a-z]*\)  *[A-Z].*/\1/p')
             elif ((COMP_CWORD == verb_at + 1)); then
                 case $verb in
-                    info | rm | purge | send | recv | pending | peek | ack | nack | extend | release | mv | \
+                    info | edit | pause | resume | rm | purge | send | recv | pending | peek | ack | nack | extend | release | mv | \
                         consumers | stats | top | dump | audit | bench)
                         words=$(_shmq_queues "$socket")
                         ;;

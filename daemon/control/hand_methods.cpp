@@ -1,4 +1,4 @@
-// What operators do to single messages by hand: Pending, Settle, Release.
+// What operators do by hand: to single messages Pending, Settle, Release; to queues Edit, Pause.
 #include <fmt/format.h>
 
 #include <utility>
@@ -152,6 +152,49 @@ wire::Outcome<Reply> Methods::release(Session& session, const wire::Call& call, 
                session.caller.pid, released, pid);
     Reply reply;
     reply.parameters = {{"released", released}};
+    return reply;
+}
+
+wire::Outcome<Reply> Methods::edit(Session& session, const wire::Call& call, wire::Frame&) {
+    std::string name;
+    Registry::Edit edit;
+    wire::Members members(call.parameters);
+    members.require("name", name);
+    const wire::Json* options = members.require_any("options");
+    members.take("owner", edit.owner);
+    const wire::Json* clear = members.take_any("clear");
+    if (clear != nullptr && !clear->is_array()) members.refuse("clear", "is no list");
+    if (auto failure = members.finish()) return std::unexpected(*failure);
+    const auto wanted = wire::options_from_json(*options);
+    if (!wanted) return std::unexpected(wanted.error());
+    edit.wanted = *wanted;
+    for (const wire::Json& option : clear != nullptr ? *clear : wire::Json::array()) {
+        if (!option.is_string())
+            return std::unexpected(
+                wire::invalid_parameter("clear", "has something that is no name"));
+        edit.clear.push_back(option.get<std::string>());
+    }
+    const auto queue = registry_.edit(session.caller, name, edit);
+    if (!queue) return std::unexpected(unless_recovering(name, queue.error()));
+    supervisor_.attend(**queue);  // what is due may be due at another time
+    Reply reply;
+    reply.parameters = {{"queue", wire::to_json((*queue)->describe())}};
+    return reply;
+}
+
+wire::Outcome<Reply> Methods::pause(Session& session, const wire::Call& call, wire::Frame&) {
+    std::string name;
+    std::optional<bool> producers;
+    std::optional<bool> consumers;
+    wire::Members members(call.parameters);
+    members.require("name", name);
+    members.take("producers", producers);
+    members.take("consumers", consumers);
+    if (auto failure = members.finish()) return std::unexpected(*failure);
+    const auto queue = registry_.pause(session.caller, name, producers, consumers);
+    if (!queue) return std::unexpected(unless_recovering(name, queue.error()));
+    Reply reply;
+    reply.parameters = {{"queue", wire::to_json((*queue)->describe())}};
     return reply;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/fd.hpp"
 #include "daemon/dead_letters.hpp"
+#include "daemon/metrics/page.hpp"
 #include "daemon/registry.hpp"
 #include "daemon/supervisor.hpp"
 #include "wire/channel.hpp"
@@ -23,6 +24,11 @@ struct About {
     std::uint32_t restarts = 0;  // daemons before this one whose work it goes on with
     std::size_t adopted = 0;     // queues taken over, from what was kept or by clients
     bool awaits_memory = false;  // clients may still bring back what was lost
+    std::string loop;                  // its kind
+    std::uint64_t rounds = 0;          // of it
+    Nanoseconds busy_ns = 0;           // not waiting
+    std::uint64_t reloads = 0;
+    bool reload_failed = false;
 };
 
 // What methods know of the session that calls.
@@ -51,6 +57,11 @@ class Methods {
     // Runs one call. `frame`: the descriptors that came with it; what nobody takes is closed with
     // it.
     wire::Outcome<Reply> run(Session& session, const wire::Call& call, wire::Frame& frame);
+    // Whether the session may watch as it asks: that queue, or (empty) all that it may see.
+    std::optional<wire::Failure> check_watch(const Session& session, const wire::Call& call,
+                                             std::string& name) const;
+    // Of all queues, for who may see all.
+    std::string metrics_page() const;
 
   private:
     using Method = wire::Outcome<Reply> (Methods::*)(Session&, const wire::Call&, wire::Frame&);
@@ -63,7 +74,10 @@ class Methods {
     wire::Outcome<Reply> list(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> remove(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> purge(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> edit(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> pause(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> status(Session& session, const wire::Call& call, wire::Frame& frame);
+    wire::Outcome<Reply> metrics(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> attach(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> reattach(Session& session, const wire::Call& call, wire::Frame& frame);
     wire::Outcome<Reply> resumed(Session& session, const wire::Call& call, wire::Frame& frame);
@@ -80,6 +94,8 @@ class Methods {
                                                         Registry::Memory memory);
     // The same failure, or Recovering where the queue may yet be brought back.
     wire::Failure unless_recovering(const std::string& name, wire::Failure failure) const;
+
+    DaemonNumbers numbers() const;
 
     Registry& registry_;
     DeadLetters& dead_letters_;

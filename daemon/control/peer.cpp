@@ -36,6 +36,9 @@ void Peer::close(const std::string& reason) {
     log().debug("session of pid {} (uid {}) ends: {}", session_.caller.pid, session_.caller.uid,
                 reason);
     around_.timers.disarm(frame_timer_);
+    around_.timers.disarm(tell_timer_);
+    if (watcher_) around_.events.leave(*watcher_);
+    watcher_.reset();
     around_.io.forget(source_);
     // The peer sees the end now, not when the last reference to the socket is gone.
     ::shutdown(channel_.fd(), SHUT_RDWR);
@@ -47,10 +50,18 @@ void Peer::close(const std::string& reason) {
 // While an answer waits for the peer to read, nothing more is asked of it: at most one answer a
 // session is ever kept.
 Progress Peer::on_ready() {
+    if (watcher_ && channel_.outgoing_bytes() == 0) {
+        // It has nothing more to ask; what comes is its end, or to be ignored.
+        wire::Frame frame;
+        if (channel_.receive(frame) != wire::ReceiveStatus::nothing_yet)
+            close("it watches no more");
+        return Progress::drained;
+    }
     if (channel_.outgoing_bytes() > 0) {
         switch (channel_.flush()) {
             case wire::SendStatus::sent:
                 around_.io.change(source_, reading);
+                if (watcher_) return tell_some();
                 break;
             case wire::SendStatus::waiting:
                 return Progress::drained;
@@ -94,6 +105,7 @@ Progress Peer::on_frame(wire::Frame frame) {
         close("it does not speak Varlink");
         return Progress::drained;
     }
+    if (call->method == wire::method::watch) return begin_watching(*call);
     auto outcome = around_.methods.run(session_, *call, frame);
     if (call->oneway) return Progress::more;
     if (!outcome) return answer(wire::failure_text(outcome.error()), {});
@@ -121,6 +133,29 @@ Progress Peer::answer(std::string text, std::vector<Fd> descriptors) {
             close("it went away without its answer");
             return Progress::drained;
     }
+}
+
+Progress Peer::begin_watching(const wire::Call& call) {
+    std::string name;
+    if (!call.more) {
+        return answer(wire::failure_text(wire::invalid_parameter("more", "Watch needs it")), {});
+    }
+    if (auto failure = around_.methods.check_watch(session_, call, name))
+        return answer(wire::failure_text(*failure), {});
+    watcher_ = std::make_unique<Watcher>();
+    // Not at once: who tells is in the middle of something.
+    around_.events.join(*watcher_, session_.caller, name, [this] {
+        if (channel_.outgoing_bytes() == 0)
+            around_.timers.arm(tell_timer_, monotonic_now(), [this] { tell_some(); });
+    });
+    return Progress::drained;
+}
+
+// As many as the socket takes; the rest waits, and what does not fit then is lost, and counted.
+Progress Peer::tell_some() {
+    while (watcher_ && !watcher_->empty() && channel_.outgoing_bytes() == 0)
+        answer(wire::answer_text({{"event", wire::to_json(watcher_->take())}}, true), {});
+    return Progress::drained;
 }
 
 void Peer::watch_frame_time() {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "daemon/control/methods.hpp"
+#include "daemon/events.hpp"
 #include "daemon/io/io.hpp"
 #include "daemon/timers.hpp"
 #include "wire/channel.hpp"
@@ -18,6 +20,7 @@ class Peer {
         Timers& timers;
         Supervisor& supervisor;
         Methods& methods;
+        Events& events;
         Nanoseconds frame_time_max_ns;
         std::function<void(Peer&)> closed;
     };
@@ -36,6 +39,8 @@ class Peer {
     Progress on_frame(wire::Frame frame);
     Progress answer(std::string text, std::vector<Fd> descriptors);
     void watch_frame_time();
+    Progress begin_watching(const wire::Call& call);
+    Progress tell_some();
 
     const Surroundings& around_;
     wire::Channel channel_;
@@ -43,6 +48,8 @@ class Peer {
     Source source_;
     Timer frame_timer_;
     bool closed_ = false;
+    std::unique_ptr<Watcher> watcher_;  // once it has asked for events
+    Timer tell_timer_;
 };
 
 }  // namespace shmq::daemon

@@ -25,7 +25,7 @@ Fd open_reserve() {
 }  // namespace
 
 Server::Server(Io& io, Timers& timers, Accounts& accounts, Supervisor& supervisor, Methods& methods,
-               std::size_t& session_count, Nanoseconds frame_time_max_ns)
+               Events& events, std::size_t& session_count, Nanoseconds frame_time_max_ns)
     : io_(io),
       accounts_(accounts),
       session_count_(session_count),
@@ -33,6 +33,7 @@ Server::Server(Io& io, Timers& timers, Accounts& accounts, Supervisor& superviso
                     .timers = timers,
                     .supervisor = supervisor,
                     .methods = methods,
+                    .events = events,
                     .frame_time_max_ns = frame_time_max_ns,
                     .closed = [this](Peer& peer) { on_closed(peer); }},
       reserve_(open_reserve()) {}

@@ -16,7 +16,7 @@ namespace shmq::daemon {
 class Server {
   public:
     Server(Io& io, Timers& timers, Accounts& accounts, Supervisor& supervisor, Methods& methods,
-           std::size_t& session_count, Nanoseconds frame_time_max_ns);
+           Events& events, std::size_t& session_count, Nanoseconds frame_time_max_ns);
     ~Server();
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;

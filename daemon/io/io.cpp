@@ -115,7 +115,7 @@ void Io::run(Token token) {
     if (progress == Progress::more) mark_ready(token_of(source->slot_), events);
 }
 
-void Io::round(Nanoseconds deadline) {
+Nanoseconds Io::round(Nanoseconds deadline) {
     const bool waiting =
         ready_[0].empty() && ready_[1].empty() && ready_[2].empty() && deadline > 0;
     Nanoseconds wait_ns = 0;
@@ -124,7 +124,9 @@ void Io::round(Nanoseconds deadline) {
     } else if (waiting) {
         wait_ns = std::max<Nanoseconds>(0, deadline - monotonic_now());
     }
+    const Nanoseconds begun = monotonic_now();
     collect(wait_ns);
+    const Nanoseconds waited = wait_ns == 0 ? 0 : monotonic_now() - begun;
 
     std::vector<Token> batch;
     for (auto& queue : ready_)
@@ -133,6 +135,7 @@ void Io::round(Nanoseconds deadline) {
         queue.clear();
     for (const Token token : batch)
         run(token);
+    return waited;
 }
 
 }  // namespace shmq::daemon

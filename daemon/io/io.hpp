@@ -68,8 +68,8 @@ class Io {
     void change(Source& source, unsigned events);
 
     // Waits until something is ready or `deadline` has come (no_deadline: for ever), then runs each
-    // ready source once.
-    void round(Nanoseconds deadline);
+    // ready source once. How long it waited.
+    Nanoseconds round(Nanoseconds deadline);
 
     std::size_t watched_count() const { return slots_.size() - vacant_.size(); }
 

@@ -103,6 +103,11 @@ class Writer {
     // again (durable logs), once a record says so.
     void trim(std::uint64_t floor);
     void retry();
+    // Bytes of all files from now on; two files are taken whatever is said.
+    void change_space(std::uint64_t bytes) {
+        options_.space_max_bytes = std::max(bytes, 2 * options_.file_bytes);
+        retry();
+    }
 
     std::uint64_t logged() const { return logged_; }
     std::uint64_t durable() const { return durable_; }

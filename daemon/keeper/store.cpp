@@ -89,6 +89,11 @@ void Store::say_ready() {
     push({"READY=1", {}, -1});
 }
 
+// With the time, so that the manager can tell this reload from one before (sd_notify(3)).
+void Store::say_reloading() {
+    push({"RELOADING=1\nMONOTONIC_USEC=" + std::to_string(monotonic_now() / 1000), {}, -1});
+}
+
 void Store::say_alive() {
     if (pending_.empty()) push({"WATCHDOG=1", {}, -1});
 }

@@ -37,6 +37,8 @@ class Store {
     void kept(const std::string& name, int fd);
     void drop(const std::string& name);
     void say_ready();
+    // A reload has begun; say_ready() ends it.
+    void say_reloading();
     // For a manager's watchdog; nothing where it has not yet read what came before.
     void say_alive();
     // Waits a moment for the reader, and lets go of the keeper: the daemon ends.

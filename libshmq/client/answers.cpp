@@ -181,6 +181,8 @@ QueueInfo info_from_wire(const wire::Queue& queue) {
     info.owner_uid = queue.owner;
     info.group_gid = queue.group;
     info.quarantined = queue.quarantined;
+    info.producers_paused = queue.paused_producers;
+    info.consumers_paused = queue.paused_consumers;
     info.ready = queue.ready;
     info.leased = queue.leased;
     info.returned = queue.returned;

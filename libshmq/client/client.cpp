@@ -51,6 +51,18 @@ Result<std::uint64_t> Client::purge(std::string_view name) noexcept {
     return with<std::uint64_t>(session_, [&](Session& session) { return session.purge(name); });
 }
 
+Result<void> Client::edit(std::string_view name, const QueueChanges& changes) noexcept {
+    return with<void>(session_, [&](Session& session) { return session.edit(name, changes); });
+}
+
+Result<void> Client::pause(std::string_view name, Side side) noexcept {
+    return with<void>(session_, [&](Session& session) { return session.pause(name, side, true); });
+}
+
+Result<void> Client::resume(std::string_view name, Side side) noexcept {
+    return with<void>(session_, [&](Session& session) { return session.pause(name, side, false); });
+}
+
 Result<QueueInfo> Client::describe(std::string_view name) noexcept {
     return with<QueueInfo>(session_, [&](Session& session) { return session.describe(name); });
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -54,6 +55,18 @@ class Session {
     Result<void> remove(std::string_view name, bool force) noexcept;
     Result<std::uint64_t> purge(std::string_view name) noexcept;
     Result<DaemonInfo> status() noexcept;
+    Result<void> edit(std::string_view name, const QueueChanges& changes) noexcept;
+    // As it travels; `wanted` may say what cannot change, to be told why.
+    Result<void> edit(std::string_view name, const wire::Options& wanted,
+                      std::optional<std::uint32_t> owner,
+                      const std::vector<std::string>& clear) noexcept;
+    Result<void> pause(std::string_view name, Side side, bool paused) noexcept;
+    // The page of numbers, as Prometheus reads it.
+    Result<std::string> metrics() noexcept;
+    // Tells what happens from now on, of one queue or (empty) of all that we may see, over a
+    // connection of its own: until `tell` answers false, or the daemon goes (no_daemon).
+    Result<void> watch(std::string_view name,
+                       const std::function<bool(const wire::Event&)>& tell) noexcept;
     // All of it, by sequence.
     Result<std::vector<wire::Pending>> pending(std::string_view name) noexcept;
     struct Settled {

@@ -257,7 +257,9 @@ namespace {
 constexpr auto queue_members = std::make_tuple(
     std::pair("name", &Queue::name), std::pair("identity", &Queue::identity),
     std::pair("owner", &Queue::owner), std::pair("group", &Queue::group),
-    std::pair("quarantined", &Queue::quarantined), std::pair("ready", &Queue::ready),
+    std::pair("quarantined", &Queue::quarantined),
+    std::pair("paused_producers", &Queue::paused_producers),
+    std::pair("paused_consumers", &Queue::paused_consumers), std::pair("ready", &Queue::ready),
     std::pair("leased", &Queue::leased), std::pair("returned", &Queue::returned),
     std::pair("delayed", &Queue::delayed), std::pair("held", &Queue::held),
     std::pair("alarm", &Queue::alarm), std::pair("spilled", &Queue::spilled),
@@ -344,6 +346,27 @@ Outcome<Pending> pending_from_json(const Json& json, std::string_view path, Unkn
     members.take("due_in", pending.due_in_ns);
     if (auto failure = members.finish(unknown)) return std::unexpected(std::move(*failure));
     return pending;
+}
+
+Json to_json(const Event& event) {
+    Json json = {{"time", event.time_ns}, {"kind", event.kind},   {"text", event.text},
+                 {"pid", event.pid},      {"count", event.count}, {"lost", event.lost}};
+    if (!event.queue.empty()) json["queue"] = event.queue;
+    return json;
+}
+
+Outcome<Event> event_from_json(const Json& json, std::string_view path, Unknown unknown) {
+    Event event;
+    Members members(json, path);
+    members.require("time", event.time_ns);
+    members.require("kind", event.kind);
+    members.take("queue", event.queue);
+    members.require("text", event.text);
+    members.require("pid", event.pid);
+    members.require("count", event.count);
+    members.require("lost", event.lost);
+    if (auto failure = members.finish(unknown)) return std::unexpected(std::move(*failure));
+    return event;
 }
 
 std::string_view settle_verb_token(SettleVerb verb) {

@@ -24,7 +24,11 @@ constexpr std::string_view describe = "io.shmq.Control.Describe";
 constexpr std::string_view list = "io.shmq.Control.List";
 constexpr std::string_view remove = "io.shmq.Control.Remove";
 constexpr std::string_view purge = "io.shmq.Control.Purge";
+constexpr std::string_view edit = "io.shmq.Control.Edit";
+constexpr std::string_view pause = "io.shmq.Control.Pause";
 constexpr std::string_view status = "io.shmq.Control.Status";
+constexpr std::string_view metrics = "io.shmq.Control.Metrics";
+constexpr std::string_view watch = "io.shmq.Control.Watch";
 constexpr std::string_view pending = "io.shmq.Control.Pending";
 constexpr std::string_view settle = "io.shmq.Control.Settle";
 constexpr std::string_view release = "io.shmq.Control.Release";
@@ -159,6 +163,8 @@ struct Queue {
     std::uint32_t owner = 0;
     std::uint32_t group = 0;
     bool quarantined = false;
+    bool paused_producers = false;
+    bool paused_consumers = false;
 
     std::uint64_t ready = 0;  // those that are spilled included
     std::uint64_t leased = 0;
@@ -232,6 +238,22 @@ struct Pending {
 Json to_json(const Pending& pending);
 Outcome<Pending> pending_from_json(const Json& json, std::string_view path = "messages",
                                    Unknown unknown = Unknown::refuse);
+
+// What Watch tells.
+struct Event {
+    std::uint64_t time_ns = 0;  // of the wall clock
+    std::string kind;
+    std::string queue;  // empty: of none
+    std::string text;   // for people
+    std::uint32_t pid = 0;
+    std::uint64_t count = 0;
+    std::uint64_t lost = 0;  // events before this one that the reader was too slow for
+
+    bool operator==(const Event&) const = default;
+};
+Json to_json(const Event& event);
+Outcome<Event> event_from_json(const Json& json, std::string_view path = "event",
+                               Unknown unknown = Unknown::refuse);
 
 // What Settle does to each message.
 enum class SettleVerb { ack, nack, extend, redrive, discard };

@@ -23,6 +23,7 @@ type Options (
 # log and not in the ring. logged, durable: messages so far that were written, and synced.
 type Queue (
   name: string, identity: string, options: Options, owner: int, group: int, quarantined: bool,
+  paused_producers: bool, paused_consumers: bool,
   ready: int, leased: int, returned: int, delayed: int, held: int, alarm: string,
   gate: (none, direct, journal, closing), journal: (none, ok, no_room, failed, recovering),
   spilled: int, spilled_bytes: int, journal_bytes: int, syncs: int, logged: int, durable: int,
@@ -54,6 +55,13 @@ method Describe(name: string) -> (queue: Queue)
 method List(after: ?string) -> (queues: []Queue, more: ?bool)
 method Remove(name: string, force: ?bool) -> (dropped: int)
 method Purge(name: string) -> (purged: int)
+# Changes what can change while the queue exists: lease, in_flight, mode, group, max_deliveries,
+# dead_letter, retry_delay, retry_delay_max, pause_stopped; overflow between block and reject; with a
+# journal spill_limit and when_full. Any other option that differs is an InvalidParameter. clear:
+# names of spill_limit, retry_delay, retry_delay_max that are to be as if never said.
+method Edit(name: string, options: Options, owner: ?int, clear: ?[]string) -> (queue: Queue)
+# Which sides wait until they are resumed; absent: as it is.
+method Pause(name: string, producers: ?bool, consumers: ?bool) -> (queue: Queue)
 # What is held, or waits for a due time or for room in a dead-letter queue, by sequence, 1024 a page.
 # lease_left, due_in: of a lease and of a delay. executable and pid: of the holder, where known.
 type Pending (
@@ -78,6 +86,17 @@ method Status() -> (
   pid: int, version: string, socket: string, queues: int, sessions: int, uptime: int,
   deaths: int, reclaimed: int, restarts: int, adopted: int, recovering: int, state_directory: string,
   alarm: string)
+
+# What Prometheus reads of the queues that the caller may see: text, in a sealed memfd of that index.
+method Metrics() -> (text: int)
+# What happens from now on, to that queue or to all that the caller may see: one answer each, with
+# "more"; it needs no Hello, and nothing else is answered on the connection afterwards. A reader that
+# is too slow loses events; lost: how many before this one. time: of the wall clock, in nanoseconds.
+# pid and count: 0 where there is none.
+type Event (
+  time: int, kind: string, queue: ?string, text: string, pid: int, count: int, lost: int
+)
+method Watch(name: ?string) -> (event: Event)
 
 # role observer: a read-only mapping for peek, pending and top; takes the right to consume or manage.
 # ring, pool: indices of descriptors; no pool where every message fits its slot.

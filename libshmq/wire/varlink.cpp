@@ -80,8 +80,10 @@ std::string call_text(const Call& call) {
     return dump(message);
 }
 
-std::string answer_text(const Json& parameters) {
-    return dump({{"parameters", parameters}});
+std::string answer_text(const Json& parameters, bool continues) {
+    Json message = {{"parameters", parameters}};
+    if (continues) message["continues"] = true;
+    return dump(message);
 }
 
 std::string failure_text(const Failure& failure) {

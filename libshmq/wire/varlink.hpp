@@ -49,7 +49,8 @@ std::expected<Answer, std::string> parse_answer(std::string_view text);
 
 // The text of a frame, without its NUL. Bytes that are no UTF-8 become U+FFFD.
 std::string call_text(const Call& call);
-std::string answer_text(const Json& parameters);
+// `continues`: more answers to the same call follow.
+std::string answer_text(const Json& parameters, bool continues = false);
 std::string failure_text(const Failure& failure);
 
 // Whether members that nobody asked for are an error. Calls refuse them, so that a misspelt option

@@ -66,6 +66,7 @@ static void codes_have_their_names(void) {
         {SHMQ_QUEUE_REMOVED, "queue_removed"},
         {SHMQ_TOO_BIG, "too_big"},
         {SHMQ_INTERRUPTED, "interrupted"},
+        {SHMQ_PAUSED, "paused"},
         {SHMQ_QUEUE_NOT_FOUND, "queue_not_found"},
         {SHMQ_QUEUE_EXISTS, "queue_exists"},
         {SHMQ_PERMISSION_DENIED, "permission_denied"},

@@ -244,6 +244,27 @@ class SystemdTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
+    def test_a_reload_takes_a_good_file_and_keeps_the_old_for_a_bad_one(self) -> None:
+        self.done("status")
+        before = self.main_pid()
+        status = Path(f"/proc/{child_of(self.systemd.started.pid)}/root/proc/{before}/status")
+        self.assertRegex(status.read_text(), r"Uid:\t[1-9]", "it runs as root")
+        self.inside("printf '[queue.declared]\\nlease = \"9s\"\\n' >/etc/shmq/shmqd.toml")
+        self.assertEqual(self.systemd.systemctl("reload", "shmqd").returncode, 0, self.said())
+        wait_until(lambda: self.shmq("info", "declared").returncode == 0, "the declared queue")
+        self.inside("printf '[queue.other]\\nleese = 9\\n' >/etc/shmq/shmqd.toml")
+        self.systemd.systemctl("reload", "shmqd")
+        wait_until(lambda: "the old one holds" in self.log.read_text(), "a word about it")
+        self.assertIn('/etc/shmq/shmqd.toml:2: unknown key "leese" of other; did you mean "lease"?',
+                      self.log.read_text())
+        wait_until(lambda: self.systemd.show("shmqd", "SubState") == "running", "the reload's end")
+        self.assertEqual(self.shmq("info", "other").returncode, 1)
+        # However it is started now: what it has comes first, the file may be mended later.
+        self.done("send", "declared", "kept")
+        self.kill("KILL")
+        self.assertEqual(self.done("recv", "declared"), b"kept\n")
+        self.assertEqual(self.main_pid() == before, False)
+
     def test_the_unit_files_say_nothing_that_systemd_does_not_know(self) -> None:
         self.inside(f"ln -s {BIN_DIR} {PROGRAMS_HERE}")  # it wants to see the program
         found = subprocess.run(

@@ -92,6 +92,15 @@ class SHMQ_EXPORT Client {
     // Drops every message that nobody holds. Returns how many went at once; with an exclusive
     // consumer attached, that one drops them at its next receive, and 0 is returned.
     Result<std::uint64_t> purge(std::string_view name) noexcept;
+    // Changes what can change while the queue is in use; needs the right to manage. All of it or
+    // nothing. Conditions: queue_not_found, permission_denied, invalid_argument (out of bounds, or
+    // cannot change: the text says why), quota_exceeded (of a new owner).
+    Result<void> edit(std::string_view name, const QueueChanges& changes) noexcept;
+    // From now on calls of that side that may block wait, up to their deadlines, and others answer
+    // Condition::paused; acks and their like go on. Until resume(), whoever restarts meanwhile. A
+    // call under way may still take effect. Both need the right to manage.
+    Result<void> pause(std::string_view name, Side side = Side::both) noexcept;
+    Result<void> resume(std::string_view name, Side side = Side::both) noexcept;
     Result<QueueInfo> describe(std::string_view name) noexcept;
     // The queues that the user may see (has any right on), sorted by name.
     Result<std::vector<QueueInfo>> list() noexcept;

@@ -102,6 +102,29 @@ struct QueueOptions {
     std::uint32_t in_flight = 0;
 };
 
+// What Client::edit changes of a queue that exists; what is not said stays. The rest of
+// QueueOptions cannot change: memory is laid out by it, or attached programs rely on it.
+struct QueueChanges {
+    std::optional<std::chrono::nanoseconds> lease = std::nullopt;  // of leases seen from now on
+    std::optional<std::uint32_t> in_flight = std::nullopt;
+    std::optional<std::uint32_t> max_deliveries = std::nullopt;  // 0: no limit
+    std::optional<std::string> dead_letter = std::nullopt;       // empty: none
+    // 0: none. Saying the first alone leaves the second in its place, where it doubled before.
+    std::optional<std::chrono::nanoseconds> retry_delay = std::nullopt;
+    std::optional<std::chrono::nanoseconds> retry_delay_max = std::nullopt;  // 0: not doubled
+    std::optional<bool> pause_stopped = std::nullopt;
+    std::optional<std::uint32_t> mode = std::nullopt;  // those who are attached stay so
+    std::optional<std::uint32_t> group = std::nullopt;
+    std::optional<std::uint32_t> owner = std::nullopt;  // for root, and whom the daemon runs as
+    std::optional<Overflow> overflow = std::nullopt;    // block or reject, where it is one of them
+    std::optional<std::uint64_t> spill_limit =
+        std::nullopt;                                  // with a journal; 0: as the disk allows
+    std::optional<WhenFull> when_full = std::nullopt;  // with a journal
+};
+
+// Whom a pause is for.
+enum class Side : std::uint32_t { both, producers, consumers };
+
 // Counts and totals as of one look; see docs/message_lifecycle.md for the states.
 struct QueueInfo {
     std::string name;
@@ -109,6 +132,8 @@ struct QueueInfo {
     std::uint32_t owner_uid = 0;
     std::uint32_t group_gid = 0;
     bool quarantined = false;
+    bool producers_paused = false;  // their calls wait, or answer Condition::paused
+    bool consumers_paused = false;
 
     std::uint64_t ready = 0;     // waiting for their first delivery, spilled ones included
     std::uint64_t leased = 0;    // held by consumers

@@ -39,6 +39,7 @@ typedef enum shmq_code {
     SHMQ_QUEUE_REMOVED = 6,    // a manager removed the queue
     SHMQ_TOO_BIG = 7,          // larger than the queue's max_message
     SHMQ_INTERRUPTED = 8,      // _stop_waiting was called on the handle
+    SHMQ_PAUSED = 9,           // a manager has paused this side of the queue: with SHMQ_NOW
     // Refusals.
     SHMQ_QUEUE_NOT_FOUND = 20,
     SHMQ_QUEUE_EXISTS = 21,  // with other options than asked for
