@@ -278,6 +278,7 @@ void QueueJournal::trim() {
 
 void QueueJournal::change_limit(std::uint64_t bytes) {
     settings_.spill_limit = bytes;
+    if (writer_ == nullptr) return;  // the one to come is made with it, if any comes
     writer_->change_space(bytes == 0 ? UINT64_MAX : bytes);
     work();
 }

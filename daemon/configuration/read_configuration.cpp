@@ -215,6 +215,13 @@ class Reading {
     std::map<std::string, std::map<std::string, std::string>> said_at_;
 };
 
+// Whoever became another user may still have the other's HOME.
+bool out_of_reach(const std::string& path) {
+    std::error_code error;
+    static_cast<void>(std::filesystem::status(path, error));
+    return error == std::errc::permission_denied;
+}
+
 }  // namespace
 
 std::string default_configuration_path() {
@@ -228,7 +235,7 @@ std::string default_configuration_path() {
     if (directory.empty()) {
         std::string home = variable("XDG_CONFIG_HOME");
         if (home.empty() && !variable("HOME").empty()) home = variable("HOME") + "/.config";
-        if (!home.empty()) directory = home + "/shmq";
+        if (!home.empty() && !out_of_reach(home + "/shmq/x")) directory = home + "/shmq";
     }
     return directory.empty() ? directory : fmt::format("{}/{}", directory, file_name);
 }

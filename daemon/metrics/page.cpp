@@ -209,8 +209,8 @@ constexpr Family<Look> queue_families[] = {
     {"shmq_queue_journal_state", "gauge", "1 under the state that the journal is in.",
      [](const Look& look, Lines& lines) {
          if (!look.has_journal) return;
-         for (const auto state :
-              {wire::JournalState::ok, wire::JournalState::no_room, wire::JournalState::failed}) {
+         for (const auto state : {wire::JournalState::ok, wire::JournalState::no_room,
+                                  wire::JournalState::failed, wire::JournalState::recovering}) {
              lines.add(look.label, "state", wire::journal_state_token(state),
                        look.queue.journal == state ? 1 : 0);
          }

@@ -45,7 +45,9 @@ class PyConsumer {
     PyConsumer& operator=(const PyConsumer&) = delete;
 
     std::unique_ptr<PyMessage> receive(std::int64_t timeout_ns, Cancel* cancel) {
-        if (auto message = try_receive()) return message;
+        auto at_once = try_to_receive();
+        if (at_once && *at_once) return wrap(std::move(**at_once));
+        if (!at_once && at_once.condition() != Condition::paused) throw Exception(at_once.error());
         auto received =
             state_->turns.wait(timeout_ns, cancel, [](Consumer& consumer, Clock::time_point until) {
                 return consumer.receive_until(until);
@@ -55,8 +57,7 @@ class PyConsumer {
 
     // None if there is nothing.
     std::unique_ptr<PyMessage> try_receive() {
-        auto message =
-            value(state_->turns.briefly([](Consumer& consumer) { return consumer.try_receive(); }));
+        auto message = value(try_to_receive());
         return message ? wrap(std::move(*message)) : nullptr;
     }
 
@@ -136,6 +137,9 @@ class PyConsumer {
     }
 
   private:
+    Result<std::optional<Message>> try_to_receive() {
+        return state_->turns.briefly([](Consumer& consumer) { return consumer.try_receive(); });
+    }
     std::unique_ptr<PyMessage> wrap(Message message) {
         return std::make_unique<PyMessage>(state_, std::move(message));
     }

@@ -80,7 +80,9 @@ class PyProducer {
         const Payload payload(data);
         auto sent =
             turns_->briefly([&](Producer& producer) { return producer.try_send(payload.bytes()); });
-        if (!sent && sent.condition() == Condition::full && timeout_ns != 0) {
+        const bool may_come =
+            !sent && (sent.condition() == Condition::full || sent.condition() == Condition::paused);
+        if (may_come && timeout_ns != 0) {
             sent =
                 turns_->wait(timeout_ns, cancel, [&](Producer& producer, Clock::time_point until) {
                     return producer.send_until(payload.bytes(), until);

@@ -213,6 +213,31 @@ static void timeouts(void) {
     close_queue("timeouts");
 }
 
+/* By the command line: managing is not in the C API. */
+static void manage(const char* words) {
+    const char* programs = getenv("SHMQ_TEST_BIN_DIR");
+    char command[1000];
+    CHECK(programs != NULL);
+    snprintf(command, sizeof command, "%s/shmq %s", programs, words);
+    CHECK(system(command) == 0);
+}
+
+static void a_paused_queue_says_so(void) {
+    open_queue("paused", NULL);
+    send_text("job");
+    manage("pause paused");
+    CHECK_CODE(SHMQ_PAUSED, shmq_producer_send(producer, "x", 1, SHMQ_NOW));
+    CHECK(strstr(shmq_error_message(), "`shmq resume`") != NULL);
+    CHECK_CODE(SHMQ_TIMED_OUT, shmq_producer_send(producer, "x", 1, SHMQ_MILLISECOND));
+    CHECK_CODE(SHMQ_PAUSED, shmq_consumer_receive(consumer, message, SHMQ_NOW));
+    CHECK_CODE(SHMQ_TIMED_OUT, shmq_consumer_receive(consumer, message, SHMQ_MILLISECOND));
+    CHECK(strstr(shmq_error_message(), "paused is paused") != NULL);
+    manage("resume paused");
+    CHECK_OK(shmq_producer_send(producer, "x", 1, SHMQ_NOW));
+    receive_text("job");
+    close_queue("paused");
+}
+
 static void an_empty_message_is_one(void) {
     open_queue("empty", NULL);
     CHECK_OK(shmq_producer_send(producer, NULL, 0, SHMQ_NOW));
@@ -435,6 +460,7 @@ int main(void) {
     options_of_another_version();
     queues_come_and_go();
     timeouts();
+    a_paused_queue_says_so();
     an_empty_message_is_one();
     verbs_of_a_message();
     a_message_outlives_its_consumer();

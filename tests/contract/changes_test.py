@@ -8,6 +8,9 @@ import time
 
 from cli_support import DONE, FAILED, NOTHING, USAGE, CliTest, main, wait_until
 
+# A command that holds its message, and not the pipes of this test once it is orphaned.
+HOLD = "exec sleep 30 >&- 2>&-"
+
 
 class EditTest(CliTest):
     def edit(self, *options: object, status: int = DONE) -> str:
@@ -47,7 +50,7 @@ class EditTest(CliTest):
     def test_a_shorter_lease_holds_at_once(self) -> None:
         self.create("--max-deliveries", 5)
         self.send("m")
-        holder = self.start("recv", self.queue, "--exec", "sleep 100")
+        holder = self.start("recv", self.queue, "--exec", HOLD)
         self.wait_for("leased", 1)
         self.edit("--lease", "50ms")
         self.wait_for("expired", 1)
@@ -106,7 +109,7 @@ class PauseTest(CliTest):
     def test_consumers_wait_and_go_on_and_acks_do_not_wait(self) -> None:
         self.create()
         self.send("first")
-        holder = self.start("recv", self.queue, "-n", 1, "--exec", "sleep 0.3")
+        holder = self.start("recv", self.queue, "-n", 1, "--exec", "exec sleep 0.3 >&- 2>&-")
         self.wait_for("leased", 1)
         self.shmq("pause", self.queue, "--consume")
         self.send("second")

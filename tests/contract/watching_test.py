@@ -13,6 +13,9 @@ from pathlib import Path
 from cli_support import (BIN_DIR, DONE, FAILED, NO_DAEMON, ROOT, USAGE, WATCHDOG_SECONDS, CliTest,
                          main, wait_until)
 
+# A command that holds its message, and not the pipes of this test once it is orphaned.
+HOLD = "exec sleep 30 >&- 2>&-"
+
 SAMPLE = re.compile(r'([a-z_]+)(?:\{([^}]*)\})? ([0-9.e+-]+)')
 
 
@@ -180,7 +183,7 @@ class EventsTest(CliTest):
         watcher = self.watch()
         self.create("--max-deliveries", 2, "--lease", "100ms")
         self.send("m")
-        holder = self.start("recv", self.queue, "--exec", "sleep 100")
+        holder = self.start("recv", self.queue, "--exec", HOLD)
         self.wait_for("leased", 1)
         self.shmq("edit", self.queue, "--lease", "50ms")
         self.shmq("pause", self.queue, "--produce")
@@ -201,7 +204,7 @@ class EventsTest(CliTest):
         self.create("--max-deliveries", 1, "--lease", "50ms", "--overflow", "spill",
                     "--capacity", 64)
         self.shmq("send", self.queue, input=b"x\n" * 1000)
-        holder = self.start("recv", self.queue, "-n", 1, "--exec", "sleep 100")
+        holder = self.start("recv", self.queue, "-n", 1, "--exec", HOLD)
         wait_until(lambda: {"spill_started", "lease_expired", "dead_lettered"}
                    <= set(self.kinds(watcher)), "spilled, expired, dead")
         holder.kill()

@@ -73,6 +73,32 @@ class RecoveryTest(CliTest):
         self.assertEqual(self.status()["recovering"], 0)
         self.assertEqual(self.recv() == lines(1000), True)
 
+    def test_a_queue_is_changed_and_held_up_while_its_log_is_read(self) -> None:
+        self.create("--durability", "durable", "--capacity", 64, "--spill-limit", "1GiB")
+        self.shmq("send", self.queue, "--confirm", "durable", input=lines(1000))
+        path = self.journal_file()
+        self.end_everything()
+        os.truncate(path, HOLE_BYTES)
+        self.begin_anew()
+        # It may not be back at once; whoever manages it is told to wait, and then heard.
+        wait_until(lambda: self.shmq("pause", self.queue, "--consume", status=None).returncode == 0,
+                   "a pause")
+        self.shmq("edit", self.queue, "--lease", "7s", "--spill-limit", "8GiB")
+        page = self.shmq("metrics").stdout.decode()
+        self.assertEqual(self.info()["journal"], "recovering", "too quick to show anything")
+        for line in ('journal_state{queue="%s",state="recovering"} 1',
+                     'spilled_messages{queue="%s"} 0',
+                     'paused{queue="%s",role="consumer"} 1',
+                     'journal_limit_bytes{queue="%s"} 8589934592'):
+            self.assertIn(f"\nshmq_queue_{line % self.queue}\n", page)
+        wait_until(lambda: self.info()["journal"] == "ok", "recovered")
+        self.shmq("recv", self.queue, "--timeout", "50ms", status=NOTHING)
+        info = self.info()
+        self.assertEqual((info["lease_ns"], info["spill_limit"], info["consumers_paused"],
+                          info["ready"]), (7_000_000_000, 8 << 30, True, 1000))
+        self.shmq("resume", self.queue)
+        self.assertEqual(self.recv() == lines(1000), True)
+
     def test_those_who_have_its_memory_go_on_and_nothing_is_doubled(self) -> None:
         self.create("--overflow", "spill", "--capacity", 64)
         self.shmq("send", self.queue, input=lines(1000))

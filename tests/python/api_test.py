@@ -76,6 +76,31 @@ class PythonApiTest(DaemonTest):
             self.assertEqual(dead.history().reason, "rejected")
             self.assertEqual(dead.history().source, self.queue)
 
+    def test_a_pause_holds_up_who_waits_and_tells_who_does_not(self) -> None:
+        producer, consumer = self.open()
+        producer.send(b"before")
+        self.shmq("pause", self.queue)
+        with self.assertRaises(shmq.Paused):
+            producer.try_send(b"x")
+        with self.assertRaisesRegex(shmq.Paused, "shmq resume"):
+            consumer.try_receive()
+        for wait in (lambda: producer.send(b"x", timeout=0.01),
+                     lambda: consumer.receive(timeout=0.01)):
+            with self.assertRaises(shmq.TimedOut):
+                wait()
+
+        async def both_ways() -> shmq.Message:
+            sending = asyncio.create_task(producer.send_async(b"after"))
+            receiving = asyncio.create_task(consumer.receive_async())
+            await asyncio.sleep(0.05)
+            self.assertFalse(sending.done() or receiving.done())
+            self.shmq("resume", self.queue)
+            await sending
+            return await receiving
+
+        self.assertEqual(bytes(asyncio.run(both_ways())), b"before")
+        self.assertEqual(bytes(consumer.receive()), b"after")
+
     # ---- Memory ----
 
     def test_a_view_ends_with_its_message(self) -> None:

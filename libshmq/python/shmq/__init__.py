@@ -24,16 +24,16 @@ from ._infos import DaemonInfo, DeadLetter, QueueInfo, QueueOptions
 from ._session import Session, connect
 from ._shmq import version
 from .errors import (Closed, Corrupt, Error, Forked, Full, Incompatible, InFlightLimit, Interrupted,
-                     InvalidArgument, JournalFailed, NoDaemon, PermissionDenied, ProtocolError,
-                     Quarantined, QueueExists, QueueInUse, QueueNotFound, QueueRemoved,
-                     QuotaExceeded, RoleTaken, Stale, SystemFailure, TimedOut, TooBig)
+                     InvalidArgument, JournalFailed, NoDaemon, Paused, PermissionDenied,
+                     ProtocolError, Quarantined, QueueExists, QueueInUse, QueueNotFound,
+                     QueueRemoved, QuotaExceeded, RoleTaken, Stale, SystemFailure, TimedOut, TooBig)
 
 __version__ = version()
 
 __all__ = [
     "Closed", "Consumer", "Corrupt", "DaemonInfo", "DeadLetter", "Error", "Forked", "Full",
     "InFlightLimit", "Incompatible", "Interrupted", "InvalidArgument", "JournalFailed", "Loan",
-    "Message", "NoDaemon", "PermissionDenied", "Producer", "ProtocolError", "Quarantined",
+    "Message", "NoDaemon", "Paused", "PermissionDenied", "Producer", "ProtocolError", "Quarantined",
     "QueueExists", "QueueInUse", "QueueInfo", "QueueNotFound", "QueueOptions", "QueueRemoved",
     "QuotaExceeded", "RoleTaken", "Session", "Stale", "SystemFailure", "TimedOut", "TooBig",
     "connect", "version",

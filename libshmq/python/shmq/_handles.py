@@ -11,7 +11,7 @@ from . import _shmq
 from ._infos import DeadLetter, build
 from ._shmq import Loan, Message
 from ._times import Duration, nanoseconds
-from .errors import Full, Interrupted, TimedOut
+from .errors import Full, Interrupted, Paused, TimedOut
 
 if TYPE_CHECKING:
     from ._session import Session
@@ -67,7 +67,7 @@ class Producer(_shmq.Producer):
         self._send(data, nanoseconds(timeout), None)
 
     def try_send(self, data: Any) -> bool:
-        """Never waits: False if there is no room."""
+        """Never waits: False if there is no room. Raises Paused while a manager holds senders up."""
         try:
             self._send(data, 0, None)
         except Full:
@@ -98,10 +98,10 @@ class Producer(_shmq.Producer):
     # ---- asyncio ----
 
     async def send_async(self, data: Any) -> None:
-        """As send. Only where there is no room it takes a thread, which sleeps."""
+        """As send. Only where there is no room, or a pause, it takes a thread, which sleeps."""
         try:
             self._send(data, 0, None)
-        except Full:
+        except (Full, Paused):
             if self._waiter is None:
                 self._waiter = _Waiter("shmq-producer", self._cancel)
             await self._waiter.run(lambda cancel: self._send(data, nanoseconds(None), cancel))
@@ -179,7 +179,10 @@ class Consumer(_shmq.Consumer):
     async def receive_async(self) -> Message:
         """As receive. Only where there is nothing it takes a thread, which sleeps; asyncio.timeout or
         wait_for bound it. One that is cancelled takes no message."""
-        message = self.try_receive()
+        try:
+            message = self.try_receive()
+        except Paused:
+            message = None
         if message is not None:
             return message
         if self._waiter is None:

@@ -50,6 +50,10 @@ class Interrupted(Error):
     """stop_waiting() was called."""
 
 
+class Paused(Error):
+    """A manager has paused this side of the queue: a call that may not wait says so."""
+
+
 # ---- Refusals ----
 
 
@@ -128,6 +132,7 @@ _BY_CONDITION = {
     "queue_removed": QueueRemoved,
     "too_big": TooBig,
     "interrupted": Interrupted,
+    "paused": Paused,
     "queue_not_found": QueueNotFound,
     "queue_exists": QueueExists,
     "permission_denied": PermissionDenied,

@@ -42,9 +42,9 @@ SHMQ_C_EXPORT void shmq_consumer_close(shmq_consumer* consumer) SHMQ_C_NOEXCEPT;
 
 // Waits for a message, up to the timeout, and puts it into `message`; what that held before goes
 // back to the queue first. Spins briefly, then sleeps; no system call unless it sleeps or wakes
-// somebody; allocates nothing. Errors: SHMQ_NOTHING (with SHMQ_NOW), SHMQ_TIMED_OUT,
-// SHMQ_IN_FLIGHT_LIMIT, SHMQ_QUEUE_REMOVED, SHMQ_QUARANTINED, SHMQ_INTERRUPTED, SHMQ_FORKED;
-// `message` is empty then.
+// somebody; allocates nothing. Errors: SHMQ_NOTHING and SHMQ_PAUSED (both with
+// SHMQ_NOW), SHMQ_TIMED_OUT, SHMQ_IN_FLIGHT_LIMIT, SHMQ_QUEUE_REMOVED, SHMQ_QUARANTINED,
+// SHMQ_INTERRUPTED, SHMQ_FORKED; `message` is empty then.
 SHMQ_C_EXPORT shmq_code shmq_consumer_receive(shmq_consumer* consumer, shmq_message* message,
                                               int64_t timeout_ns) SHMQ_C_NOEXCEPT;
 

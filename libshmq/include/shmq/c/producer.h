@@ -32,8 +32,8 @@ SHMQ_C_EXPORT void shmq_producer_close(shmq_producer* producer) SHMQ_C_NOEXCEPT;
 
 // Copies the payload and sends it. Blocks while there is no room, up to the timeout. No system call
 // unless it sleeps or wakes somebody; allocates nothing. Errors: SHMQ_FULL (with SHMQ_NOW, or a
-// queue that rejects), SHMQ_TIMED_OUT, SHMQ_TOO_BIG, SHMQ_QUEUE_REMOVED, SHMQ_QUARANTINED,
-// SHMQ_INTERRUPTED, SHMQ_FORKED.
+// queue that rejects), SHMQ_PAUSED (with SHMQ_NOW), SHMQ_TIMED_OUT, SHMQ_TOO_BIG,
+// SHMQ_QUEUE_REMOVED, SHMQ_QUARANTINED, SHMQ_INTERRUPTED, SHMQ_FORKED.
 SHMQ_C_EXPORT shmq_code shmq_producer_send(shmq_producer* producer, const void* data, size_t size,
                                            int64_t timeout_ns) SHMQ_C_NOEXCEPT;
 
