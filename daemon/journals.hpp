@@ -45,7 +45,6 @@ class Journals {
     std::expected<void, std::string> write_definition(const Queue& queue);
 
   private:
-
     Io& io_;
     Timers& timers_;
     const StateDirectory::Opened& state_;

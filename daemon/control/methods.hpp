@@ -24,9 +24,9 @@ struct About {
     std::uint32_t restarts = 0;  // daemons before this one whose work it goes on with
     std::size_t adopted = 0;     // queues taken over, from what was kept or by clients
     bool awaits_memory = false;  // clients may still bring back what was lost
-    std::string loop;                  // its kind
-    std::uint64_t rounds = 0;          // of it
-    Nanoseconds busy_ns = 0;           // not waiting
+    std::string loop;            // its kind
+    std::uint64_t rounds = 0;    // of it
+    Nanoseconds busy_ns = 0;     // not waiting
     std::uint64_t reloads = 0;
     bool reload_failed = false;
 };

@@ -1,5 +1,5 @@
-// The clock that outlives the machine's start: for times that are written to disk or told to people,
-// and for nothing else. It can be set back.
+// The clock that outlives the machine's start: for times that are written to disk or told to
+// people, and for nothing else. It can be set back.
 #pragma once
 
 #include "base/clock.hpp"
