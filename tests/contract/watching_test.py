@@ -205,9 +205,10 @@ class EventsTest(CliTest):
                     "--capacity", 64)
         self.shmq("send", self.queue, input=b"x\n" * 1000)
         holder = self.start("recv", self.queue, "-n", 1, "--exec", HOLD)
+        wait_until(lambda: self.info()["delivered"] > 0, "a delivery")
+        os.kill(holder.pid, signal.SIGSTOP)  # lest it renew its lease
         wait_until(lambda: {"spill_started", "lease_expired", "dead_lettered"}
                    <= set(self.kinds(watcher)), "spilled, expired, dead")
-        holder.kill()
 
     def test_one_queue_and_one_that_is_not_there(self) -> None:
         self.create()

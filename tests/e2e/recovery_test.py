@@ -90,7 +90,7 @@ class RecoveryTest(CliTest):
                      'spilled_messages{queue="%s"} 0',
                      'paused{queue="%s",role="consumer"} 1',
                      'journal_limit_bytes{queue="%s"} 8589934592'):
-            self.assertIn(f"\nshmq_queue_{line % self.queue}\n", page)
+            self.assertIn(f"shmq_queue_{line % self.queue}", page.splitlines())
         wait_until(lambda: self.info()["journal"] == "ok", "recovered")
         self.shmq("recv", self.queue, "--timeout", "50ms", status=NOTHING)
         info = self.info()
@@ -164,7 +164,7 @@ class EndTest(CliTest):
     def test_what_somebody_has_stays(self) -> None:
         self.create("--overflow", "spill", "--capacity", 64)
         self.shmq("send", self.queue, input=lines(1000))
-        holder = self.start("recv", self.queue, "--follow", "--exec", "sleep 100")
+        holder = self.start("recv", self.queue, "--follow", "--exec", "exec sleep 100 >&- 2>&-")
         wait_until(lambda: self.info()["consumers"] == 1, "a consumer")
         self.end_daemon()
         self.assertNotEqual(self.overflow(), [])
