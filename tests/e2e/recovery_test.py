@@ -95,7 +95,7 @@ class RecoveryTest(CliTest):
         self.shmq("recv", self.queue, "--timeout", "50ms", status=NOTHING)
         info = self.info()
         self.assertEqual((info["lease_ns"], info["spill_limit"], info["consumers_paused"],
-                          info["ready"]), (7_000_000_000, 8 << 30, True, 1000))
+                          info["ready"] + info["returned"]), (7_000_000_000, 8 << 30, True, 1000))
         self.shmq("resume", self.queue)
         self.assertEqual(self.recv() == lines(1000), True)
 
