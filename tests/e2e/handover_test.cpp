@@ -320,13 +320,17 @@ TEST_F(Bringing, a_header_that_its_users_changed_is_refused) {
     auto segment =
         shm::Segment::attach(ring_.duplicate(), pool_.duplicate(), shm::Access::producer, failure);
     ASSERT_NE(segment, nullptr);
-    segment->header().shape.lease_ns *= 2;
+    segment->header().shape.flags ^= shm::exact_timestamps;
     EXPECT_EQ(bring(definition_, ring_, pool_), error::definition_refused);
-    segment->header().shape.lease_ns /= 2;
+    segment->header().shape.flags ^= shm::exact_timestamps;
     segment->header().magic = 0;
     EXPECT_EQ(bring(definition_, ring_, pool_), error::definition_refused);
     segment->header().magic = shm::segment_magic;
+    // What an edit may change the definition says: the header keeps what the queue was made with.
+    segment->header().shape.lease_ns *= 2;
     EXPECT_EQ(bring(definition_, ring_, pool_), "");
+    EXPECT_EQ(client_->describe("q")["options"]["lease"],
+              read_json(definition_)["options"]["lease"]);
 }
 
 TEST_F(Bringing, a_number_that_is_somebody_elses_is_not_given) {

@@ -98,7 +98,8 @@ class PythonApiTest(DaemonTest):
             await sending
             return await receiving
 
-        self.assertEqual(bytes(asyncio.run(both_ways())), b"before")
+        with asyncio.run(both_ways()) as message:
+            self.assertEqual(bytes(message), b"before")
         self.assertEqual(bytes(consumer.receive()), b"after")
 
     # ---- Memory ----
