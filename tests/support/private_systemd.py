@@ -1,4 +1,5 @@
-"""A real systemd as process 1 of namespaces of its own, over the running root file system."""
+"""A real systemd as process 1 of namespaces of its own, over the running root file system, or in a
+folder that holds another one."""
 
 import os
 import shutil
@@ -31,6 +32,36 @@ exec env -i container=shmq-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
 """
 
 
+# The same in a system of its own, which may write to it as it likes, and to nothing of the kernel.
+INIT_IN_ROOT = """
+set -e
+umount -R /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+cd "$4"
+mount --bind . .
+cd "$4"
+mount -t proc proc proc
+mount --bind proc/sys proc/sys
+mount -o remount,bind,ro proc/sys
+mount --rbind /sys sys
+mount -o remount,bind,ro sys
+mount -t tmpfs -o mode=755 tmpfs run
+mount -t tmpfs -o mode=755 tmpfs dev
+for device in null zero full random urandom tty; do
+    touch "dev/$device"
+    mount --bind "/dev/$device" "dev/$device"
+done
+mkdir dev/pts dev/shm run/lock
+mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
+mount -t tmpfs tmpfs dev/shm
+pivot_root . mnt
+umount -l /mnt
+exec env -i container=shmq-test PATH=/usr/sbin:/usr/bin:/sbin:/bin "$2" --system "--unit=$3" \\
+    --show-status=no --log-target=console --log-level=notice
+"""
+
+
 class Unavailable(Exception):
     """This machine cannot do it; the text says why."""
 
@@ -44,9 +75,10 @@ def cgroup2() -> Path:
 
 
 class PrivateSystemd:
-    """Runs from construction to close(). `units`: a folder of unit files, one of them `target`."""
+    """Runs from construction to close(). `units`: a folder of unit files, one of them `target`; or
+    `root`: the folder of a whole system, with its own unit files."""
 
-    def __init__(self, units: Path, target: str, log: IO[bytes]):
+    def __init__(self, units: Path | None, target: str, log: IO[bytes], root: Path | None = None):
         if os.geteuid() != 0:
             raise Unavailable("not root")
         for program in ("unshare", "nsenter", "systemctl", SYSTEMD):
@@ -59,7 +91,8 @@ class PrivateSystemd:
         self.started = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--cgroup",
              "--ipc", "--uts", "--propagation", "private",
-             "bash", "-c", INIT, "init", units, SYSTEMD, target],
+             "bash", "-c", INIT_IN_ROOT if root else INIT, "init", units or "", SYSTEMD, target,
+             root or ""],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             preexec_fn=lambda: (self.group / "cgroup.procs").write_text(str(os.getpid())))
         self.init = 0
