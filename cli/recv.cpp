@@ -10,6 +10,7 @@
 #include "cli/output.hpp"
 #include "cli/progress.hpp"
 #include "cli/take.hpp"
+#include "cli/text.hpp"
 #include "cli/units.hpp"
 
 namespace shmq::cli {
@@ -20,7 +21,8 @@ constexpr std::size_t batch_max = 256;  // two pieces each, well below what one 
 constexpr std::string_view example =
     "  shmq recv jobs\n"
     "  shmq recv jobs -n 10 --timeout 5s\n"
-    "  shmq recv jobs --follow --exec 'xargs convert'";
+    "  shmq recv jobs --follow --exec 'xargs convert'\n"
+    "  shmq recv jobs --follow --exec ./work --reject-on 65";
 
 void give_back(std::span<Message> messages) {
     // Stale means that it went back already.
@@ -118,10 +120,23 @@ Action prepare(Options& command, const Context& context) {
                      "Run this shell command for each message, with the message as its standard "
                      "input; ack if it ends with status 0, else give the message back",
                      options->command);
+    command.value("--reject-on", "STATUS",
+                  "With --exec: reject a message whose command ends with this status, 1 to 255: it "
+                  "goes to the dead-letter queue at once, and is no failure of recv",
+                  [options](const std::string& text) {
+                      const auto number = parse_size(text);
+                      if (!number || *number == 0 || *number > 255) {
+                          throw BadValue(fmt::format(
+                              "'{}'; an exit status that rejects is 1 to 255", escape(text)));
+                      }
+                      options->reject_status = static_cast<int>(*number);
+                  });
     Options::exclude(follow, timeout);
     Options::exclude(raw, null);
     Options::exclude(execute, null);
     return [options, &context] {
+        if (options->reject_status && options->command.empty())
+            throw Failure(Exit::usage, "recv: --reject-on is for --exec");
         return options->command.empty() ? receive_and_print(context, *options)
                                         : receive_and_execute(context, *options);
     };

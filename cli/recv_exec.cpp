@@ -1,5 +1,6 @@
-// shmq recv --exec: one command a message. What failed is given back; how soon depends, because a
-// message given back comes again before any other, and would come for ever:
+// shmq recv --exec: one command a message. What it rejects is a dead letter. What failed is given
+// back; how soon depends, because a message given back comes again before any other, and would come
+// for ever:
 //   -n, --follow          at once, then a pause that grows with each failure in a row
 //   otherwise             at the end, so that each message is tried once and none hides the rest
 #include <algorithm>
@@ -76,6 +77,7 @@ class Executor {
             }
             return;
         }
+        if (!end.signalled && end.status == options_.reject_status) return reject(message);
         ++failures_;
         complain(fmt::format("recv {}: message {}: the command ended with {}", options_.name,
                              sequence, describe(end)));
@@ -85,6 +87,17 @@ class Executor {
         }
         static_cast<void>(message.nack());
         pause();
+    }
+
+    // As the command wanted: no failure of ours.
+    void reject(Message& message) {
+        consecutive_ = 0;
+        const std::uint64_t sequence = message.sequence();
+        const Result<void> rejected = message.reject();
+        if (!rejected) ++failures_;
+        complain(fmt::format("recv {}: message {}: {}", options_.name, sequence,
+                             rejected ? "rejected by the command"
+                                      : rejected.error().message() + "; it is delivered again"));
     }
 
     void renew_failed() {

@@ -74,6 +74,7 @@ struct RecvOptions {
     bool null = false;
     bool raw = false;
     std::string command;
+    std::optional<int> reject_status;  // of the command: the message is rejected
 };
 Exit receive_and_print(const Context& context, const RecvOptions& options);
 Exit receive_and_execute(const Context& context, const RecvOptions& options);

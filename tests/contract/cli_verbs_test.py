@@ -284,6 +284,26 @@ class ExecTest(CliTest):
         self.assert_counts(ready=0, leased=0, acked=2)
         self.assertEqual(self.recv(), b"bad\n")
 
+    def test_a_status_that_rejects_is_no_failure_and_dead_letters_at_once(self) -> None:
+        self.create()
+        self.send("good", "poison", "good too")
+        self.shmq("recv", self.queue, "--exec", "read -r m; test \"$m\" != poison || exit 65",
+                  "--reject-on", 65)
+        self.wait_for("dead_lettered", 1)
+        self.assert_counts(ready=0, leased=0, returned=0, acked=2, delivered=3)
+        self.assertEqual(self.shmq("recv", f"{self.queue}.dlq").stdout, b"poison\n")
+        # Another status gives back, and a signal of that number is none.
+        for command, status in (("exit 64", FAILED), ("kill -9 $$", FAILED), ("exit 9", DONE)):
+            self.send("m")
+            self.shmq("recv", self.queue, "-n", 1, "--exec", command, "--reject-on", 9,
+                      status=status)
+            if status != DONE:
+                self.assertEqual(self.recv(), b"m\n")
+        self.wait_for("dead_lettered", 2)
+        for wrong in ("0", "256", "x"):
+            self.shmq("recv", self.queue, "--exec", "true", "--reject-on", wrong, status=USAGE)
+        self.shmq("recv", self.queue, "--reject-on", 1, status=USAGE)
+
     def test_a_count_counts_attempts(self) -> None:
         self.create()
         self.send("bad", "next")
