@@ -10,6 +10,7 @@
 
 #include "cli/command.hpp"
 #include "cli/listing.hpp"
+#include "cli/queue_values.hpp"
 #include "cli/text.hpp"
 #include "cli/units.hpp"
 
@@ -150,6 +151,13 @@ std::vector<Member> failure_members() {
              if (!mode) refuse(mode.error());
              options.mode = *mode;
          }},
+        {"group",
+         [](Json& json, const QueueOptions& options) {
+             if (options.group) json.add("group", group_text(*options.group));
+         },
+         [](const Input& value, QueueOptions& options) {
+             options.group = group_number(text_in(value));
+         }},
     };
 }
 
@@ -189,7 +197,7 @@ QueueDefinition read_one(const Input& input, const std::string& place) {
     if (const auto problem = check_queue_name(definition.name); !problem.empty()) {
         throw wrong(problem);
     }
-    std::vector<std::string_view> known{"name"};
+    std::vector<std::string_view> known{"name", "owner"};
     for (const Member& member : members())
         known.push_back(member.name);
     for (const auto& [key, value] : input.items()) {
@@ -197,13 +205,17 @@ QueueDefinition read_one(const Input& input, const std::string& place) {
         const auto found =
             std::find_if(members().begin(), members().end(),
                          [&, &key = key](const Member& each) { return each.name == key; });
-        if (found == members().end()) {
+        if (found == members().end() && key != "owner") {
             const std::string_view near = nearest(key, known);
             throw wrong(fmt::format("queue '{}' has no option '{}'{}", definition.name, escape(key),
                                     near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
         }
         try {
-            found->read(value, definition.options);
+            if (key == "owner") {
+                definition.owner = user_number(text_in(value));
+            } else {
+                found->read(value, definition.options);
+            }
         } catch (const BadValue& bad) {
             throw wrong(fmt::format("{} of queue '{}': {}", key, definition.name, bad.what()));
         }
@@ -226,6 +238,7 @@ std::string shown(const Member& member, const QueueOptions& options) {
 Json to_json(const QueueDefinition& definition) {
     Json json = Json::object();
     json.add("name", definition.name);
+    if (definition.owner) json.add("owner", user_text(*definition.owner));
     for (const Member& member : members()) {
         if (member.name == "when_full" && !has_journal(definition.options)) continue;
         member.write(json, definition.options);

@@ -2,6 +2,8 @@
 // are those of 'shmq create': `"capacity": 1024, "lease": "30s", "pool": "64MiB"`.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,9 +17,11 @@ namespace shmq::cli {
 struct QueueDefinition {
     std::string name;
     QueueOptions options;
+    std::optional<std::uint32_t> owner = std::nullopt;  // not said: whoever imports
 };
 
-// Everything that another daemon needs to make the same queue; owner and group are whoever imports.
+// Everything that another daemon needs to make the same queue. Users and groups are names where
+// they have one.
 Json to_json(const QueueDefinition& definition);
 
 // What `export` printed, or what somebody wrote: members may be left out. Failure with

@@ -9,11 +9,13 @@
 #include <iterator>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "cli/command.hpp"
 #include "cli/definitions.hpp"
 #include "cli/json.hpp"
 #include "cli/output.hpp"
+#include "cli/queue_values.hpp"
 #include "cli/text.hpp"
 
 namespace shmq::cli {
@@ -34,7 +36,7 @@ Exit export_queues(const Context& context, const std::vector<std::string>& names
         queues.push_back(need(client.describe(name)));
     Json list = Json::array();
     for (const QueueInfo& queue : queues)
-        list.push(to_json(QueueDefinition{queue.name, queue.options}));
+        list.push(to_json(QueueDefinition{queue.name, queue.options, queue.owner_uid}));
     Json json = Json::object();
     json.add("shmq", version()).add("queues", std::move(list));
     print(json.text());
@@ -74,12 +76,25 @@ std::vector<Plan> plan(Client& client, const std::vector<QueueDefinition>& defin
         if (queue) {
             plan.present = true;
             plan.conflict = difference(queue->options, definition.options);
+            if (plan.conflict.empty() &&
+                definition.owner.value_or(queue->owner_uid) != queue->owner_uid) {
+                plan.conflict = fmt::format("owner is {}, not {}", user_text(queue->owner_uid),
+                                            user_text(*definition.owner));
+            }
         } else if (queue.condition() != Condition::queue_not_found) {
             fail(queue.error(), "import");
         }
         plans.push_back(std::move(plan));
     }
     return plans;
+}
+
+void make_queue(Client& client, const QueueDefinition& definition) {
+    const std::string place = "import: " + definition.name;
+    need(client.declare(definition.name, definition.options), place);
+    if (definition.owner.value_or(::geteuid()) == ::geteuid()) return;
+    need(client.edit(definition.name, {.owner = definition.owner}),
+         place + " is made, and yours for now");
 }
 
 Exit import_queues(const Context& context, const ImportOptions& options) {
@@ -92,8 +107,7 @@ Exit import_queues(const Context& context, const ImportOptions& options) {
     for (const Plan& each : plans) {
         const bool make = !each.present && !conflicts;
         if (make && !options.dry_run) {
-            need(client.declare(each.definition->name, each.definition->options),
-                 "import: " + each.definition->name);
+            make_queue(client, *each.definition);
         }
         const std::string_view what = !each.conflict.empty() ? "conflict"
                                       : each.present         ? "there"

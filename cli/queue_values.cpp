@@ -43,6 +43,16 @@ std::uint32_t user_number(const std::string& text) {
                                escape(text)));
 }
 
+std::string group_text(std::uint32_t number) {
+    const group* found = ::getgrgid(number);
+    return found != nullptr ? found->gr_name : std::to_string(number);
+}
+
+std::string user_text(std::uint32_t number) {
+    const passwd* found = ::getpwuid(number);
+    return found != nullptr ? found->pw_name : std::to_string(number);
+}
+
 std::uint32_t mode_number(const std::string& text) {
     const auto mode = parse_mode(text);
     if (!mode) throw BadValue(fmt::format("'{}': {}", escape(text), mode.error()));

@@ -12,6 +12,9 @@ namespace shmq::cli {
 // A name that the system knows, or a number.
 std::uint32_t group_number(const std::string& text);
 std::uint32_t user_number(const std::string& text);
+// The other way round.
+std::string group_text(std::uint32_t number);
+std::string user_text(std::uint32_t number);
 // "750".
 std::uint32_t mode_number(const std::string& text);
 // 1 to 1023, or "unlimited", which is 0.

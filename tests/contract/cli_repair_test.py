@@ -6,6 +6,7 @@ import mmap
 import os
 import signal
 import subprocess
+import unittest
 from pathlib import Path
 
 from cli_support import (BIN_DIR, DONE, FAILED, NO_DAEMON, NOTHING, USAGE, CliTest, main, state_of,
@@ -154,6 +155,24 @@ class DefinitionsTest(CliTest):
         self.assertEqual(self.results(text), ["there", "there"])
         after = [self.json("info", name) for name in (self.queue, other)]
         self.assertEqual(before, after)
+
+    @unittest.skipUnless(os.getuid() == 0, "only root gives queues away")
+    def test_owner_and_group_go_along(self) -> None:
+        self.create("--mode", "750", "--group", "daemon")
+        self.shmq("edit", self.queue, "--owner", "nobody")
+        text = self.shmq("export", self.queue).stdout
+        exported = json.loads(text)["queues"][0]
+        self.assertEqual((exported["owner"], exported["group"]), ("nobody", "daemon"))
+        before = self.info()
+        self.shmq("rm", self.queue)
+        self.assertEqual(self.results(text), ["made"])
+        self.assertEqual(self.info(), before)
+        self.shmq("edit", self.queue, "--owner", "root")
+        done = self.shmq("import", "-", status=FAILED, input=text)
+        self.assertIn("owner is root, not nobody", done.stderr.decode())
+        exported["owner"] = "no-such-user"
+        done = self.shmq("import", "-", status=FAILED, input=json.dumps([exported]).encode())
+        self.assertIn("no such user", done.stderr.decode())
 
     def results(self, text: bytes, *options: str) -> list[str]:
         done = self.shmq("import", "-", "--json", *options, input=text)
