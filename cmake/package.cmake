@@ -65,7 +65,8 @@ units for systemd, and the command line.")
 set(CPACK_DEBIAN_DAEMON_PACKAGE_DEPENDS
     "init-system-helpers (>= 1.54~), systemd | systemd-standalone-sysusers, systemd | systemd-standalone-tmpfiles")
 set(CPACK_DEBIAN_DAEMON_PACKAGE_CONTROL_EXTRA
-    ${package_source}/daemon/postinst ${package_source}/daemon/prerm ${package_source}/daemon/postrm)
+    ${package_source}/daemon/conffiles ${package_source}/daemon/postinst
+    ${package_source}/daemon/prerm ${package_source}/daemon/postrm)
 
 shmq_package(python python3-shmq "Python package"
              "This package has the module for Python: blocking, iterating and asyncio,

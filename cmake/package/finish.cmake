@@ -1,5 +1,9 @@
 # Runs between installing the components, each into its folder, and making packages of them.
 
+# Not among the installed files: /etc is outside every prefix.
+file(COPY ${CPACK_SHMQ_SOURCE}/daemon/shmqd.toml
+     DESTINATION ${CPACK_TEMPORARY_INSTALL_DIRECTORY}/daemon/etc/shmq)
+
 foreach(component IN LISTS CPACK_COMPONENTS_ALL)
   string(TOUPPER ${component} upper)
   set(package ${CPACK_DEBIAN_${upper}_PACKAGE_NAME})

@@ -109,6 +109,9 @@ class PackageTest(unittest.TestCase):
             self.inside(f"test -s /usr/share/doc/{package}/copyright")
             self.inside(f"zcat /usr/share/doc/{package}/changelog.Debian.gz | grep -q '^shmq ('")
             self.assertEqual(self.inside(f"dpkg --verify {package}"), "")
+        self.inside("shmqd --check-config")
+        self.assertEqual(self.inside("dpkg-query -f '${Conffiles}' -W shmq").split()[0],
+                         "/etc/shmq/shmqd.toml")
         self.inside("systemctl start shmqd.service && shmq status")
         user = self.systemd.show("shmqd", "MainPID")
         self.assertEqual(self.inside(f"stat -c %U /proc/{user}").strip(), "shmq")
@@ -140,6 +143,7 @@ class PackageTest(unittest.TestCase):
     def upgrade_under_load(self) -> None:
         self.inside("shmq create stream; shmq create backlog; shmq create orders --durability durable")
         self.inside("seq 500 | shmq send backlog")
+        self.inside("echo '# ours' >>/etc/shmq/shmqd.toml")
         self.inside("seq 500 | shmq send orders --confirm durable")
         load = [subprocess.Popen(self.systemd.inside("bash", "-c", script), cwd="/",
                                  stdin=subprocess.DEVNULL)
@@ -157,6 +161,7 @@ class PackageTest(unittest.TestCase):
         self.assertRegex(self.inside("dpkg-query -W shmq"), r"-2$")
         self.assertNotEqual(self.systemd.show("shmqd.service", "MainPID"), daemon)
         self.assertEqual(self.systemd.show("shmqd.socket", "ActiveEnterTimestampMonotonic"), socket)
+        self.assertEqual(self.inside("tail -n 1 /etc/shmq/shmqd.toml"), "# ours\n")
         before = self.info("stream")["acked"]
         wait_until(lambda: self.info("stream")["acked"] > before + 1000, "the stream goes on")
         (self.root / "srv" / "stop").touch()
