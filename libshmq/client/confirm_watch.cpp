@@ -37,7 +37,7 @@ ConfirmWatch::Reached ConfirmWatch::reached() const noexcept {
 ConfirmWatch::~ConfirmWatch() {
     stop_ = true;
     while (!ended_.load()) {
-        shm::poke(area_.confirms);
+        shm::wake_all(area_.confirms);
         ended_.wait(false);
     }
 }

@@ -37,7 +37,7 @@ class Waiting {
     // Any thread, any signal handler.
     void stop() noexcept {
         stop_.store(true);
-        shm::poke(*point_);
+        shm::wake_all(*point_);
     }
     // Whether the last call slept; its wake-up may have been meant for two.
     bool slept() const noexcept { return sleeps_last_ != 0; }

@@ -147,7 +147,7 @@ static_assert(sizeof(SizeClass) == 24);
 
 // ---- Waiting -----------------------------------------------------------------------------------
 struct alignas(64) WaitPoint {
-    Atomic<std::uint64_t> waiters;  // 0: { epoch:32 | count:32 }
+    Atomic<std::uint64_t> waiters;  // 0: { over:32 | waiting:32 }, see wait.hpp
     Atomic<std::uint32_t> signal;   // 8: the futex word; moves at each wake-up
     Atomic<std::uint32_t> closed;   // 12: QueueStatus: for those who wake these sleepers
     Atomic<std::uint32_t> fenced;   // 16: 1: a sleeper cannot use membarrier, so publishers fence

@@ -158,9 +158,9 @@ std::uint64_t Supervise::release(std::uint16_t number) {
 // as far as its slot, and no further.
 void Supervise::wake_everybody() {
     view_.map.announce();
-    restart_waiters(view_.header->items);
-    restart_waiters(view_.header->space);
-    restart_waiters(view_.header->journal.confirms);
+    wake_all(view_.header->items);
+    wake_all(view_.header->space);
+    wake_all(view_.header->journal.confirms);
 }
 
 // ---- Slots -------------------------------------------------------------------------------------

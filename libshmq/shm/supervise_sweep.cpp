@@ -240,9 +240,9 @@ bool Supervise::after_purge(std::uint64_t index, SlotWord word) const {
 void Supervise::close(QueueStatus status) {
     view_.header->items.closed.store(static_cast<std::uint32_t>(status), memory_order_seq_cst);
     view_.header->space.closed.store(static_cast<std::uint32_t>(status), memory_order_seq_cst);
-    restart_waiters(view_.header->items);
-    restart_waiters(view_.header->space);
-    restart_waiters(view_.header->journal.confirms);
+    wake_all(view_.header->items);
+    wake_all(view_.header->space);
+    wake_all(view_.header->journal.confirms);
     closed_ = true;
 }
 
@@ -256,8 +256,8 @@ void Supervise::pause(bool producers, bool consumers) {
     };
     set(view_.header->items, producers);
     set(view_.header->space, consumers);
-    restart_waiters(view_.header->items);
-    restart_waiters(view_.header->space);
+    wake_all(view_.header->items);
+    wake_all(view_.header->space);
 }
 
 }  // namespace shmq::shm

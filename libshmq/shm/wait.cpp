@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <ctime>
@@ -43,8 +44,10 @@ WaitEnd futex_wait(Atomic<std::uint32_t>& word, std::uint32_t value, Nanoseconds
     if (result == 0 || errno == EAGAIN) return WaitEnd::signalled;
     return errno == ETIMEDOUT ? WaitEnd::timed_out : WaitEnd::interrupted;
 }
-void futex_wake(Atomic<std::uint32_t>& word, std::uint32_t count) {
-    ::syscall(SYS_futex, &word, FUTEX_WAKE, count > INT_MAX ? INT_MAX : count, nullptr, nullptr, 0);
+// Returns how many it woke.
+std::uint32_t futex_wake(Atomic<std::uint32_t>& word, std::uint32_t count) {
+    const long woken = ::syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0);
+    return woken < 0 ? 0 : static_cast<std::uint32_t>(woken);
 }
 bool membarrier(int command) {
     return ::syscall(SYS_membarrier, command, 0, 0) == 0;
@@ -52,10 +55,29 @@ bool membarrier(int command) {
 
 #endif
 
-constexpr std::uint64_t epoch_one = std::uint64_t{1} << 32;
+constexpr std::uint32_t everybody = INT_MAX;  // as many as one call can wake
+// After so many others were faster the count is left too high: nobody follows a peer's word for
+// ever.
+constexpr unsigned tries_most = 64;
 
-std::uint32_t epoch_of(std::uint64_t waiters) {
+std::uint32_t over(std::uint64_t waiters) {
     return static_cast<std::uint32_t>(waiters >> 32);
+}
+std::uint32_t waiting(std::uint64_t waiters) {
+    return static_cast<std::uint32_t>(waiters);
+}
+
+// Strikes `count` registrations off, if none was since `over` was read.
+void strike_off(WaitPoint& point, std::uint32_t over_then, std::uint32_t count) {
+    std::uint64_t waiters = point.waiters.load(memory_order_relaxed);
+    for (unsigned attempt = 0; attempt < tries_most; ++attempt) {
+        if (over(waiters) != over_then || waiting(waiters) < count) return;
+        const std::uint64_t after = waiters + (std::uint64_t{count} << 32) - count;
+        if (point.waiters.compare_exchange_weak(waiters, after, memory_order_relaxed,
+                                                memory_order_relaxed)) {
+            return;
+        }
+    }
 }
 
 }  // namespace
@@ -66,10 +88,10 @@ bool register_for_barriers() {
 
 WaitTicket register_waiter(WaitPoint& point, bool plain_publishers) {
     WaitTicket ticket;
-    // The signal first: read after registering it could be the one that a restart has just moved,
-    // and we would sleep in an epoch that nobody counts.
+    // The signal first: a waker that strikes us off has moved it since, so that we cannot fall
+    // asleep any more.
     ticket.signal = point.signal.load(memory_order_seq_cst);
-    ticket.epoch = epoch_of(point.waiters.fetch_add(1, memory_order_seq_cst));
+    ticket.over = over(point.waiters.fetch_add(1, memory_order_seq_cst));
     atomic_fence(memory_order_seq_cst);
     if (plain_publishers && !membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED)) {
         point.fenced.store(1, memory_order_seq_cst);
@@ -82,31 +104,22 @@ WaitEnd wait(WaitPoint& point, const WaitTicket& ticket, Nanoseconds deadline) {
 }
 
 void leave_waiters(WaitPoint& point, const WaitTicket& ticket) {
-    std::uint64_t waiters = point.waiters.load(memory_order_relaxed);
-    while (epoch_of(waiters) == ticket.epoch && static_cast<std::uint32_t>(waiters) != 0) {
-        if (point.waiters.compare_exchange_weak(waiters, waiters - 1, memory_order_relaxed,
-                                                memory_order_relaxed)) {
-            return;
-        }
-    }
+    strike_off(point, ticket.over, 1);
 }
 
 bool wake_waiters(WaitPoint& point, std::uint32_t count) {
+    count = std::min(count, everybody);
+    const std::uint64_t seen = point.waiters.load(memory_order_seq_cst);
     point.signal.fetch_add(1, memory_order_seq_cst);
-    futex_wake(point.signal, count);
+    const std::uint32_t woken = futex_wake(point.signal, count);
+    // Fewer than asked for: who had registered by then does not sleep, nor can it fall asleep on
+    // the signal that it has read.
+    strike_off(point, over(seen), woken < count ? std::max(woken, waiting(seen)) : woken);
     return true;
 }
 
-void restart_waiters(WaitPoint& point) {
-    std::uint64_t waiters = point.waiters.load(memory_order_relaxed);
-    while (!point.waiters.compare_exchange_weak(waiters, (waiters & ~(epoch_one - 1)) + epoch_one,
-                                                memory_order_seq_cst, memory_order_relaxed)) {
-    }
-    wake_waiters(point, INT_MAX);
-}
-
-void poke(WaitPoint& point) {
-    wake_waiters(point, INT_MAX);
+void wake_all(WaitPoint& point) {
+    wake_waiters(point, everybody);
 }
 
 }  // namespace shmq::shm

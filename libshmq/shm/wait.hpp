@@ -14,9 +14,12 @@
 //   second look; or after it, then the waker sees R. Where membarrier is refused the sleeper sets
 //   `fenced`, publishers fence from then on, and until they have surely seen it sleeps are short.
 //
-// Death: a dead sleeper stays in the count, which costs wakers a system call and loses nothing. The
-// supervisor starts a new epoch at count 0 and wakes all; who was registered under the old epoch
-// does not lower the new one's count, and registers again before it sleeps again.
+// Who is registered: `waiters` = { over | waiting }. Whoever ends a registration, a sleeper that
+// leaves or a waker that woke somebody, moves one from waiting to over, and only if `over` has not
+// moved since it registered or looked; else it leaves the count alone. So `waiting` may be too
+// high, and is never too low (docs/decisions/0045-a-waker-strikes-off.md). One too high, a dead
+// sleeper's say, costs one call of the kernel: who calls it and finds fewer asleep than it asked
+// for knows that of all who had registered nobody sleeps any more, and strikes them all off.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +31,7 @@ namespace shmq::shm {
 
 // What a sleeper must remember between registering and leaving.
 struct WaitTicket {
-    std::uint32_t epoch = 0;
+    std::uint32_t over = 0;
     std::uint32_t signal = 0;
 };
 
@@ -48,6 +51,8 @@ void leave_waiters(WaitPoint& point, const WaitTicket& ticket);
 
 // Wakes up to `count` sleepers if there are any. REQUIRES: what they wait for was changed by a
 // seq_cst operation, or by a plain store followed by `fence_if_asked`. True: it called the kernel.
+// Who was woken is not registered any more: the next waker does not call the kernel for it again,
+// however long it may take until it runs.
 inline bool anybody_waits(const WaitPoint& point) {
     return static_cast<std::uint32_t>(point.waiters.load(memory_order_seq_cst)) != 0;
 }
@@ -66,9 +71,8 @@ inline bool is_paused(const WaitPoint& point) {
            static_cast<std::uint32_t>(QueueStatus::paused);
 }
 
-// Supervisor: a new epoch with nobody in it, and everybody awake.
-void restart_waiters(WaitPoint& point);
-// Makes one sleeper's futex call return at once; for stop_waiting, from any thread.
-void poke(WaitPoint& point);
+// Wakes everybody, registered or not: for stop_waiting, and for the supervisor after a death. Any
+// thread, any signal handler.
+void wake_all(WaitPoint& point);
 
 }  // namespace shmq::shm

@@ -175,9 +175,9 @@ breaks NO_SIGNAL                 $m $one_kill
 breaks NO_RECHECK                $m $one_kill
 breaks SAMPLE_AFTER_REGISTER     $m $one_kill
 breaks SAMPLE_AFTER_RECHECK      $m $one_kill
-breaks ANY_EPOCH                 $m $one_kill
-breaks SAME_EPOCH                $m $one_kill
-breaks NO_EPOCH                  $m $one_kill
+breaks STRIKE_ANYHOW             $m $one_kill
+breaks OVER_STAYS                $m $one_kill
+breaks STRIKE_FIRST              $m $stopped
 breaks DEATH_WAKES_NOBODY        $m $one_kill
 breaks NO_CHAIN                  $m $stopped
 

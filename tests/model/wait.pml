@@ -1,5 +1,5 @@
 /*
- * Waiting: an eventcount of two words, waiters = {epoch, count} and signal, over futexes.
+ * Waiting: an eventcount of two words, waiters = {over, count} and signal, over futexes.
  *
  * The queue itself is reduced to messages that are published, and taken in order by one step. What is asked here is
  * only whether somebody sleeps who should not: when nothing else can happen (spin's timeout), no consumer may be
@@ -46,8 +46,10 @@
 
 byte published, taken;                  /* messages 0 .. published - 1 are visible, those from taken on are there to take */
 byte returned_sends;                    /* a bit a message: its send has returned */
-byte epoch, count;                      /* waiters: one word */
-byte signal;
+byte count;                             /* waiters = {over, count}: one word */
+/* Of over and signal only one thing is ever asked: whether they have moved since somebody read them. So that is what
+   the model keeps, a bit for each reader. */
+byte same_over, same_signal;
 bool asleep[ALL + 1];                   /* in the kernel, on signal */
 byte holding[ALL + 1];                  /* taken and not acked; a dead holder's message is returned */
 bool dead[ALL + 1], reaped[ALL + 1];
@@ -69,24 +71,41 @@ bool buffered;                          /* the producer's publish is still in it
   :: atomic { guard ->
 #define END } fi
 
-/* futex_wake(1): one of those asleep, no matter which */
+/* futex_wake(1): one of those asleep, no matter which; what is struck off for it */
 inline wake_one() {
   if
-  :: asleep[NP + 1] -> asleep[NP + 1] = false
+  :: asleep[NP + 1] -> asleep[NP + 1] = false; strike = 1
 #if NC > 1
-  :: asleep[NP + 2] -> asleep[NP + 2] = false
+  :: asleep[NP + 2] -> asleep[NP + 2] = false; strike = 1
 #endif
 #if NC > 2
-  :: asleep[NP + 3] -> asleep[NP + 3] = false
+  :: asleep[NP + 3] -> asleep[NP + 3] = false; strike = 1
 #endif
-  :: else
+  :: else                               /* nobody sleeps of those who had registered by then */
   fi
 }
+/* Ends n registrations, if none has ended since this one read over. */
+inline strike_off(n) {
+  if
+#ifdef MUT_STRIKE_ANYHOW
+  :: count >= n && n > 0 -> count = count - n; same_over = 0
+#else
+  :: (same_over & MINE) && count >= n && n > 0 -> count = count - n;
+#ifndef MUT_OVER_STAYS
+     same_over = 0
+#endif
+#endif
+  :: else
+  fi;
+  same_over = same_over & ~MINE
+}
+#define READ_OVER same_over = same_over | MINE
+#define RAISE same_signal = 0
+#define READ_SIGNAL same_signal = same_signal | MINE
 
 proctype Producer(byte me) {
-  byte m, which;
-  bool some;
-#define WIPE m = 0; which = 0; some = false
+  byte m, which, strike;
+#define WIPE m = 0; which = 0; strike = 0; same_over = same_over & ~MINE
 #define STOP_HERE if :: atomic { stops > 0 -> stops--; goto gone } :: true fi
 publish: STEP(WIPE)
 #ifdef TSO
@@ -97,21 +116,30 @@ publish: STEP(WIPE)
     goto look END;
 look: STOP_HERE; STEP(WIPE)
 #ifdef MUT_NO_WAKE
-    some = false;
-#else
-    some = count > 0;
+    goto done;
 #endif
-    if :: some -> goto raise :: else -> goto done fi END;
+    if :: count > 0 -> READ_OVER; strike = count; goto raise :: else -> goto done fi END;
 raise: STOP_HERE; STEP(WIPE)
     FLUSH;
 #ifndef MUT_NO_SIGNAL
-    signal++;
+    RAISE;
+#endif
+#ifdef MUT_STRIKE_FIRST
+    strike = 1; strike_off(strike);
 #endif
     goto wake END;
 wake: STOP_HERE; STEP(WIPE)
-    wake_one(); goto done END;
+    wake_one();
+#ifdef MUT_STRIKE_FIRST
+    goto done
+#else
+    goto settle
+#endif
+    END;
+settle: STOP_HERE; STEP(WIPE)
+    strike_off(strike); goto done END;
 done: STEP(WIPE)
-    returned_sends = returned_sends | (1 << which); which = 0; some = false; m++;
+    returned_sends = returned_sends | (1 << which); which = 0; strike = 0; m++;
     if :: m == PER -> m = 0; goto gone :: else -> goto publish fi END;
 gone: skip
 #undef WIPE
@@ -126,9 +154,9 @@ end: do
 #endif
 
 proctype Consumer(byte me) {
-  byte v, ep;
-  bool registered, was, rel;
-#define WIPE v = 0; ep = 0; registered = false; was = false; rel = false; asleep[me] = false
+  byte strike;
+  bool was, rel;
+#define WIPE strike = 0; same_over = same_over & ~MINE; same_signal = same_signal & ~MINE; was = false; rel = false; asleep[me] = false
 take: STEP(WIPE)
     if
     :: again > 0 -> again--; holding[me] = 1; goto took
@@ -136,13 +164,13 @@ take: STEP(WIPE)
     :: else -> goto sample
     fi END;
 #ifdef MUT_SAMPLE_AFTER_REGISTER
-sample: STEP(WIPE) count++; ep = epoch; was = true; goto sample2 END;
-sample2: STEP(WIPE) v = signal; goto recheck END;
+sample: STEP(WIPE) count++; READ_OVER; was = true; goto sample2 END;
+sample2: STEP(WIPE) READ_SIGNAL; goto recheck END;
 #elif defined(MUT_SAMPLE_AFTER_RECHECK)
-sample: STEP(WIPE) count++; ep = epoch; was = true; goto recheck END;
+sample: STEP(WIPE) count++; READ_OVER; was = true; goto recheck END;
 #else
-sample: STEP(WIPE) v = signal; goto enroll END;
-enroll: STEP(WIPE) count++; ep = epoch; was = true;
+sample: STEP(WIPE) READ_SIGNAL; goto enroll END;
+enroll: STEP(WIPE) count++; READ_OVER; was = true;
 #ifdef MUT_NO_RECHECK
     goto wait
 #elif defined(TSO) && !defined(MUT_NO_MEMBARRIER)
@@ -166,11 +194,11 @@ recheck: STEP(WIPE)
 #endif
     fi END;
 #ifdef MUT_SAMPLE_AFTER_RECHECK
-sample2: STEP(WIPE) v = signal; goto wait END;
+sample2: STEP(WIPE) READ_SIGNAL; goto wait END;
 #endif
 wait: STEP(WIPE)
     if
-    :: signal == v -> asleep[me] = true; goto sleeping
+    :: (same_signal & MINE) -> asleep[me] = true; goto sleeping
     :: else -> goto leave
     fi END;
 sleeping:
@@ -181,12 +209,8 @@ end_asleep:
   :: atomic { asleep[me] && leaves > 0 -> leaves--; asleep[me] = false; rel = true; goto leave }  /* time is up */
   fi;
 leave: STEP(WIPE)
-#ifdef MUT_ANY_EPOCH
-    count--;
-#else
-    if :: epoch == ep -> count-- :: else fi;
-#endif
-    v = 0; ep = 0;
+    strike_off(1);
+    same_signal = same_signal & ~MINE;
     if
     :: rel -> goto gone
     :: else -> goto take
@@ -203,9 +227,10 @@ took: STEP(WIPE)
 #endif
     END;
 chain: STEP(WIPE)
-    if :: count > 0 -> goto chain_raise :: else -> goto handle fi END;
-chain_raise: STEP(WIPE) signal++; goto chain_wake END;
-chain_wake: STEP(WIPE) wake_one(); goto handle END;
+    if :: count > 0 -> READ_OVER; strike = count; goto chain_raise :: else -> goto handle fi END;
+chain_raise: STEP(WIPE) RAISE; goto chain_wake END;
+chain_wake: STEP(WIPE) wake_one(); goto chain_settle END;
+chain_settle: STEP(WIPE) strike_off(strike); strike = 0; goto handle END;
 handle: STEP(WIPE)
     if
     :: busy > 0 -> busy--; goto handling
@@ -218,8 +243,9 @@ gone: skip
 }
 
 proctype Supervisor() {
-  byte p;
-#define SUPSTEP if :: atomic { supkills > 0 -> supkills--; p = 0; goto restart } :: atomic { true ->
+  byte p, strike;
+  byte me = ALL + 1;
+#define SUPSTEP if :: atomic { supkills > 0 -> supkills--; p = 0; strike = 0; same_over = same_over & ~MINE; goto restart } :: atomic { true ->
 watch:
 end: if
   :: atomic { dead[1] && !reaped[1] -> p = 1; goto reclaim }
@@ -232,25 +258,17 @@ end: if
 #endif
   :: atomic { timeout ->
      assert(!((again > 0 || (returned_sends >> taken) != 0) && (asleep[NP + 1] || asleep[NP + NC])));
-     assert(count == asleep[NP + 1] + (NC > 1 -> asleep[NP + NC] : 0) + (NC > 2 -> asleep[NP + 2] : 0));
+     assert(count >= asleep[NP + 1] + (NC > 1 -> asleep[NP + NC] : 0) + (NC > 2 -> asleep[NP + 2] : 0));
      goto finished }
   fi;
 #if SUPKILLS
-restart: goto new_epoch;                /* a supervisor that starts wakes everybody: its predecessor may have died in between */
+restart: goto look_at;                  /* a supervisor that starts wakes everybody: its predecessor may have died in between */
 #endif
 reclaim: SUPSTEP
     if :: holding[p] -> holding[p] = 0; again++ :: else fi;
-    reaped[p] = true; goto new_epoch END;
-new_epoch: SUPSTEP
-#ifdef MUT_SAME_EPOCH
-    count = 0;
-#elif defined(MUT_NO_EPOCH)
-    skip;
-#else
-    epoch++; count = 0;
-#endif
-    goto raise END;
-raise: SUPSTEP signal++; goto wake_all END;
+    reaped[p] = true; goto look_at END;
+look_at: SUPSTEP READ_OVER; strike = count; goto raise END;
+raise: SUPSTEP RAISE; goto wake_all END;
 wake_all: SUPSTEP
 #ifdef MUT_DEATH_WAKES_NOBODY
     skip;
@@ -260,7 +278,8 @@ wake_all: SUPSTEP
     asleep[NP + 2] = false;
 #endif
 #endif
-    p = 0; goto watch END;
+    goto settle END;
+settle: SUPSTEP strike_off(strike); p = 0; strike = 0; goto watch END;
 finished: skip
 #if !SUPKILLS
 restart: skip

@@ -65,7 +65,7 @@ constexpr const char* race_names[] = {
     "stale extend refused",
     "block freed by its producer's second look",
     "block freed before its producer handed it over",
-    "epoch of waiters restarted under a sleeper",
+    "sleeper struck off by a waker",
     "number given out again",
     "dead producer's claim found skipped",
     "predecessor's move finished",

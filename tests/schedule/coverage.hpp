@@ -71,7 +71,7 @@ enum class Race : std::uint8_t {
     stale_extend,
     block_freed_at_relook,  // the message came and went before its block was in_slot
     hand_over_too_late,     // ... and its consumer had freed the block, too
-    epoch_restarted,        // a sleeper's registration was forgotten meanwhile
+    struck_off,             // a sleeper's registration was ended by who woke it
     number_used_again,
     claim_skipped_when_dead,  // the supervisor finds a dead producer's claim skipped
     move_finished,            // by a successor: the source was free already

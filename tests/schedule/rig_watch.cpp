@@ -103,15 +103,13 @@ void Rig::after_step(const Task& task, const Step& step) {
         watch_cell(party, step, offset);
     } else if (offset == offsetof(shm::SegmentHeader, items) ||
                offset == offsetof(shm::SegmentHeader, space)) {
-        // Registered under one epoch, leaving under another.
-        const bool same = (step.before >> 32) == (step.after >> 32);
         if (step.access == Access::modified) party.registered = true;
-        if (step.access == Access::swapped && !same) {
+        if (step.access == Access::swapped) {
             for (const auto& other : parties_) {
-                if (other->registered && !other->dead) reached(Race::epoch_restarted);
+                if (other->registered && !party.registered) reached(Race::struck_off);
             }
+            party.registered = false;
         }
-        if (step.access == Access::swapped && same) party.registered = false;
     }
     if (step.access != Access::load && scheduler_->steps() % audit_every_ == 0) check_audit(false);
 }

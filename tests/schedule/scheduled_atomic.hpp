@@ -114,7 +114,7 @@ class ScheduledAtomic {
 
 // False: timed out. Without `may_time_out` only a wake-up, or a changed word, ends it.
 bool futex_wait(ScheduledAtomic<std::uint32_t>& word, std::uint32_t value, bool may_time_out);
-void futex_wake(ScheduledAtomic<std::uint32_t>& word, std::uint32_t count);
+std::uint32_t futex_wake(ScheduledAtomic<std::uint32_t>& word, std::uint32_t count);
 // Under sequential consistency there is nothing to do; it is a step all the same.
 bool barrier_everywhere();
 

@@ -50,8 +50,8 @@ bool futex_wait(ScheduledAtomic<std::uint32_t>& word, std::uint32_t value, bool 
     if (!scheduling) return true;
     return Scheduler::current()->sleep(word, value, may_time_out);
 }
-void futex_wake(ScheduledAtomic<std::uint32_t>& word, std::uint32_t count) {
-    if (Scheduler::current() != nullptr) Scheduler::current()->wake(&word, count);
+std::uint32_t futex_wake(ScheduledAtomic<std::uint32_t>& word, std::uint32_t count) {
+    return Scheduler::current() == nullptr ? 0 : Scheduler::current()->wake(&word, count);
 }
 bool barrier_everywhere() {
     cpu_relax();
@@ -321,15 +321,17 @@ bool Scheduler::sleep(const ScheduledAtomic<std::uint32_t>& word, std::uint32_t 
 }
 
 // The kernel wakes in the order of arrival; any order must do.
-void Scheduler::wake(const void* word, std::uint32_t count) {
+std::uint32_t Scheduler::wake(const void* word, std::uint32_t count) {
+    std::uint32_t woken = 0;
     if (scheduling) before_step(word);
     const auto start = random_.below(static_cast<std::uint32_t>(tasks_.size()));
-    for (std::size_t i = 0; i < tasks_.size() && count > 0; ++i) {
+    for (std::size_t i = 0; i < tasks_.size() && woken < count; ++i) {
         Task& task = *tasks_[(start + i) % tasks_.size()];
         if (task.state_ != Task::State::sleeping || task.sleeps_on_ != word) continue;
         task.state_ = Task::State::able;
-        --count;
+        ++woken;
     }
+    return woken;
 }
 
 std::string Scheduler::trace(std::size_t most) const {

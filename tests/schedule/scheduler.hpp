@@ -114,7 +114,7 @@ class Scheduler {
     void before_step(const void* address);
     void after_step(const void* address, Access access, std::uint64_t before, std::uint64_t after);
     bool sleep(const ScheduledAtomic<std::uint32_t>& word, std::uint32_t value, bool may_time_out);
-    void wake(const void* word, std::uint32_t count);
+    std::uint32_t wake(const void* word, std::uint32_t count);
 
   private:
     enum class Policy : std::uint8_t { uniform, bursts, priorities };

@@ -75,7 +75,7 @@ class ThreadsTest : public testing::TestWithParam<Race> {
                 continue;
             }
             ASSERT_EQ(side.ack(delivery), HoldStatus::done);
-            if (left_.fetch_sub(1) == 1) poke(queue_.header().items);
+            if (left_.fetch_sub(1) == 1) wake_all(queue_.header().items);
         }
     }
     void check(const Delivery& delivery, std::vector<std::uint64_t>& last) {
