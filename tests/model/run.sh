@@ -166,7 +166,7 @@ holds  "2P2C"                    50000   $m -DNP=2 -DPER=1 -DNC=2
 holds  "1P2C, anybody killed"    50000   $m $one_kill
 holds  "1P2C, killed, supervisor dies" 200000 $m $one_kill -DBUSY=1 -DSUPKILLS=1
 holds  "2P2C, a producer stopped" 100000 $m $stopped
-holds  "2P2C, killed, one leaves" 300000 $m -DNP=2 -DPER=1 -DNC=2 -DKILLS=1 -DLEAVES=1 -DVICTIMS=12
+holds  "1P2C, killed, one leaves" 100000 $m $one_kill -DLEAVES=1 -DVICTIMS=6
 holds  "store buffer, membarrier" 500    $m -DTSO -DNP=1 -DPER=2 -DNC=1
 holds  "store buffer, killed"    50000   $m -DTSO $one_kill
 breaks NO_MEMBARRIER             $m -DTSO -DNP=1 -DPER=2 -DNC=1
@@ -238,6 +238,7 @@ if [ "${SHMQ_TEST_ALL:-0}" = 1 ]; then
   holds "supervisor dies, 2 moved" 300000 $m -DOTHERS=0
   holds "supervisor dies twice"  900000 $m $one_reject -DSUPKILLS=2
   m=wait.pml
+  holds "2P2C, killed, one leaves" 300000 $m -DNP=2 -DPER=1 -DNC=2 -DKILLS=1 -DLEAVES=1 -DVICTIMS=12
   holds "2P2C, anybody killed"   900000 $m -DNP=2 -DPER=1 -DNC=2 -DKILLS=1
   holds "2P2C, stopped and killed" 900000 $m $stopped -DKILLS=1 -DVICTIMS=12
   holds "1P3C, a consumer killed" 900000 $m -DNP=1 -DPER=2 -DNC=3 -DKILLS=1 -DVICTIMS=14
