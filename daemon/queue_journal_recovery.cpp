@@ -111,7 +111,7 @@ void QueueJournal::recover_some() {
     }
     side_.tell_room(false);
     segment_.header().journal.confirms_end.store(1, std::memory_order_seq_cst);
-    shm::poke(segment_.header().journal.confirms);
+    shm::wake_all(segment_.header().journal.confirms);
     alarm_(
         fmt::format("its journal cannot be opened: {}: {}; what is in it is not delivered; mend "
                     "it and start the daemon anew",

@@ -265,7 +265,7 @@ void JournalSide::want_room(bool on) {
 void JournalSide::tell_room(bool there) {
     const std::uint32_t none = there ? 0 : 1;
     if (view_.header->journal.no_room.exchange(none, memory_order_seq_cst) < none)
-        poke(view_.header->space);
+        wake_all(view_.header->space);
 }
 
 void JournalSide::confirm(std::uint64_t logged, std::uint64_t durable) {

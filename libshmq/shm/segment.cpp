@@ -226,7 +226,7 @@ void Segment::change(std::uint64_t lease_ns, Overflow overflow, bool refuses,
     if (policy.retry_first_ns != 0) live |= retry_delayed;
     // Ours alone to write. Who sleeps for room may be refused from now on.
     header().live_flags.store(live, memory_order_seq_cst);
-    poke(header().space);
+    wake_all(header().space);
 }
 
 bool Segment::create_pool(AttachFailure& failure) {
