@@ -17,7 +17,7 @@
 // Who is registered: `waiters` = { over | waiting }. Whoever ends a registration, a sleeper that
 // leaves or a waker that woke somebody, moves one from waiting to over, and only if `over` has not
 // moved since it registered or looked; else it leaves the count alone. So `waiting` may be too
-// high, and is never too low (docs/decisions/0045-a-waker-strikes-off.md). One too high, a dead
+// high, and is never too low (docs/decisions/0046-a-waker-strikes-off.md). One too high, a dead
 // sleeper's say, costs one call of the kernel: who calls it and finds fewer asleep than it asked
 // for knows that of all who had registered nobody sleeps any more, and strikes them all off.
 #pragma once
