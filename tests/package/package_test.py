@@ -36,12 +36,20 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
     return value
 
 
+def debian_sources() -> bytes:
+    """What this machine's apt has of Debian, as lines of sources.list."""
+    return subprocess.run(
+        ["apt-get", "indextargets", "--format", "deb $(REPO_URI) $(RELEASE) $(COMPONENT)",
+         "Identifier: Packages", "Origin: Debian"], capture_output=True, check=True).stdout
+
+
 def make_clean_root() -> None:
     if CLEAN.exists():
         return
-    sources = subprocess.run(
-        ["apt-get", "indextargets", "--format", "deb $(REPO_URI) $(RELEASE) $(COMPONENT)",
-         "Identifier: Packages", "Origin: Debian"], capture_output=True, check=True).stdout
+    sources = debian_sources()
+    if not sources:  # apt has never looked
+        subprocess.run(["apt-get", "-q", "update"], check=True)
+        sources = debian_sources()
     partial = CLEAN.with_suffix(".partial")
     subprocess.run(["mmdebstrap", "--quiet", "--format=tar", "--variant=minbase",
                     f"--include={DEVELOPER}", "bookworm", partial, "-"], input=sources, check=True)
