@@ -384,10 +384,15 @@ Progress Daemon::on_signal() {
     return Progress::more;
 }
 
-// From the loop itself: a daemon that is stopped or goes round in circles falls silent.
+// From the loop itself: a daemon that is stopped or goes round in circles falls silent; so does one
+// whose journals' thread takes up nothing.
 void Daemon::say_alive() {
     Parts& parts = *parts_;
-    parts.store.say_alive();
+    if (parts.journals.turn()) {
+        parts.store.say_alive();
+    } else {
+        log().error("the journals' thread takes up no work: the watchdog is not fed");
+    }
     parts.timers.arm(parts.alive_timer, deadline_after(monotonic_now(), survival_.watchdog_ns / 3),
                      [this] { say_alive(); });
 }

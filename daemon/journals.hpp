@@ -39,6 +39,8 @@ class Journals {
     // Durable queues whose files are here. What a spill left behind before the machine started is
     // removed.
     std::vector<LeftBehind> left_behind();
+    // As Engine::turns.
+    bool turn() const { return engine_ == nullptr || engine_->turns(); }
     // How many are being recovered.
     const std::size_t& recovering() const { return recovering_; }
     // What the queue is, on disk, as it is now. REQUIRES: it has a journal.

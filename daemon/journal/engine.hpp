@@ -34,6 +34,10 @@ class Engine {
 
     virtual const char* name() const = 0;
 
+    // False: since the last time that this was asked its thread has had work and begun none, nor is
+    // any under way: it hangs. One that waits for the medium does not.
+    virtual bool turns() { return true; }
+
     // As in disk.hpp.
     void write(int fd, std::uint64_t offset, std::vector<iovec> pieces, Done done);
     void read(int fd, std::uint64_t offset, std::span<std::byte> into, Done done);

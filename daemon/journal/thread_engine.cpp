@@ -25,6 +25,15 @@ class ThreadEngine final : public Engine {
 
     const char* name() const override { return "thread"; }
 
+    bool turns() override {
+        const std::lock_guard guard(mutex_);
+        const bool idles = !waiting_.empty() && !under_way_;
+        const bool hangs = idles && idle_before_ && begun_ == begun_before_;
+        idle_before_ = idles;
+        begun_before_ = begun_;
+        return !hangs;
+    }
+
   protected:
     void submit(std::unique_ptr<Operation> operation) override {
         {
@@ -58,9 +67,12 @@ class ThreadEngine final : public Engine {
             if (waiting_.empty()) return;
             std::unique_ptr<Operation> operation = std::move(waiting_.front());
             waiting_.pop_front();
+            ++begun_;
+            under_way_ = true;
             guard.unlock();
             const std::int64_t result = perform(*operation);
             guard.lock();
+            under_way_ = false;
             done_.emplace_back(std::move(operation), result);
             ::eventfd_write(ready_.get(), 1);
             work_done_.notify_one();
@@ -73,6 +85,11 @@ class ThreadEngine final : public Engine {
     std::deque<std::unique_ptr<Operation>> waiting_;
     std::deque<std::pair<std::unique_ptr<Operation>, std::int64_t>> done_;
     bool stopping_ = false;
+    bool under_way_ = false;
+    std::uint64_t begun_ = 0;
+    // As of the last time that somebody asked whether it turns.
+    bool idle_before_ = false;
+    std::uint64_t begun_before_ = 0;
     std::thread worker_;
 };
 
