@@ -78,7 +78,7 @@ bool QueueJournal::work_for(Nanoseconds until) {
 
 // What is safe in the log leaves the ingress, and is confirmed.
 bool QueueJournal::free_logged() {
-    const std::uint64_t safe = durable() ? writer_->durable() : writer_->logged();
+    const std::uint64_t safe = writer_->safe();
     std::uint64_t through = 0;
     std::uint64_t freed = 0;
     while (!appended_.empty() && appended_.front().lsn <= safe) {
@@ -86,7 +86,9 @@ bool QueueJournal::free_logged() {
         appended_.pop_front();
         ++freed;
     }
-    if (durable()) {
+    if (durable() && !synced()) {
+        if (freed != 0) side_.confirm(through + 1, 0);
+    } else if (durable()) {
         // Logged comes before durable: what is logged still stands in the ingress.
         const auto behind = std::partition_point(
             appended_.begin(), appended_.end(),

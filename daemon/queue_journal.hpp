@@ -124,6 +124,7 @@ class QueueJournal {
     void give_up_log();
 
     bool durable() const { return segment_.geometry().has(shm::durable_log); }
+    bool synced() const { return durable() && !segment_.geometry().has(shm::unsynced_log); }
     journal::Writer::State state() const {
         return writer_ != nullptr ? writer_->state() : journal::Writer::State::failed;
     }

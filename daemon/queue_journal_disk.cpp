@@ -81,7 +81,7 @@ QueueJournal::Status QueueJournal::status() const {
     if (writer_ == nullptr) return status;
     status.file_bytes = writer_->space_bytes();
     status.logged = logged_count_ + appended_.size();
-    status.durable = durable() ? logged_count_ : 0;
+    status.durable = synced() ? logged_count_ : 0;
     status.syncs = writer_->syncs();
     return status;
 }

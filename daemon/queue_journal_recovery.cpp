@@ -157,6 +157,7 @@ void QueueJournal::go_on_from(journal::Recovered recovered) {
 void QueueJournal::open_log() {
     journal::WriterOptions options;
     options.kind = durable() ? journal::LogKind::durable : journal::LogKind::spill;
+    options.synced = synced();
     options.queue = settings_.identity;
     options.memory = memory_of(segment_);
     options.name = settings_.name;

@@ -149,6 +149,7 @@ shm::Shape shape_of(const wire::Options& options) {
     if (options.journal()) shape.flags |= shm::journal_present;
     if (options.when_full == wire::WhenFull::reject) shape.flags |= shm::when_full_reject;
     if (promises_more(options)) shape.flags |= shm::durable_log;
+    if (options.durability == wire::Durability::logged) shape.flags |= shm::unsynced_log;
     return shm::with_defaults(shape);
 }
 

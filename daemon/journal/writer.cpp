@@ -21,7 +21,7 @@ Writer::Writer(Disk& disk, WriterOptions options, const Recovered& recovered,
       previous_epoch_(recovered.last_epoch),
       next_lsn_(is_durable() ? recovered.proven + 1 : recovered.next_lsn),
       logged_(is_durable() ? recovered.proven : 0),
-      durable_(is_durable() ? recovered.proven : 0),
+      durable_(is_synced() ? recovered.proven : 0),
       floor_(recovered.floor),
       floor_told_(recovered.floor),
       counts_(recovered.counts) {
@@ -105,13 +105,13 @@ void Writer::step(Batch& batch) {
                 return;
             }
             // Header last: until then the file does not belong to the log.
-            return is_durable() ? sync(batch, Stage::synced) : write_header(batch);
+            return is_synced() ? sync(batch, Stage::synced) : write_header(batch);
         case Stage::synced:
             return write_header(batch);
         case Stage::headed:
             logged_ = std::max(logged_, batch.last_lsn);
             batch.file->logged_end = batch.end;
-            return is_durable() ? sync(batch, Stage::durable) : complete(batch);
+            return is_synced() ? sync(batch, Stage::durable) : complete(batch);
         case Stage::durable:
             return complete(batch);
     }
@@ -206,7 +206,7 @@ void Writer::sync(Batch& batch, Stage then) {
 }
 
 void Writer::complete(Batch& batch) {
-    if (is_durable()) durable_ = std::max(durable_, batch.last_lsn);
+    if (is_synced()) durable_ = std::max(durable_, batch.last_lsn);
     pending_bytes_ -= batch.bytes;
     batches_.pop_front();
     remove_leftovers();

@@ -4,7 +4,7 @@
 //
 // Two numbers tell how far it has come, and only ever rise:
 //   logged()    written: survives this process and every other, not the kernel
-//   durable()   synced: survives power loss (durable logs only)
+//   durable()   synced: survives power loss (durable logs only, and of them those that are synced)
 //
 // Errors. Without room (the disk's, or the log's own limit) nothing is lost: the batch waits, until
 // room is made by trim() or retry() is told. Any other failed write, and every failed sync, ends
@@ -40,6 +40,7 @@ namespace shmq::journal {
 
 struct WriterOptions {
     LogKind kind = LogKind::spill;
+    bool synced = true;  // a durable log; one that is not is as safe as what its kernel keeps
     Identity queue{};
     Identity memory{};
     std::string name;  // the queue's, at most limits::name_max_bytes
@@ -59,7 +60,7 @@ struct MessageRecord {
     std::uint16_t deliveries = 0;
     std::uint16_t failures = 0;
     // Small ones are copied at once; a larger one is written from where it lies, and must stay
-    // there unchanged until it is logged (for a durable log: durable), or the writer is gone.
+    // there unchanged until it is safe(), or the writer is gone.
     std::span<const std::byte> payload;
 };
 
@@ -111,6 +112,8 @@ class Writer {
 
     std::uint64_t logged() const { return logged_; }
     std::uint64_t durable() const { return durable_; }
+    // As safe as this log makes it: durable() or logged().
+    std::uint64_t safe() const { return is_synced() ? durable_ : logged_; }
     std::uint64_t next_lsn() const { return next_lsn_; }
     // What trim() was told.
     std::uint64_t floor() const { return floor_; }
@@ -177,6 +180,7 @@ class Writer {
                durable_alignment_bytes * durable_alignment_bytes;
     }
     bool is_durable() const { return options_.kind == LogKind::durable; }
+    bool is_synced() const { return is_durable() && options_.synced; }
     std::uint32_t alignment() const {
         return is_durable() ? durable_alignment_bytes : record_alignment;
     }
@@ -220,7 +224,6 @@ class Writer {
     bool take_spare(LogFile& file);
     bool at_hand(std::uint64_t bytes) const;
     std::uint64_t bytes_for(std::uint64_t needed) const;
-    std::uint64_t safe() const { return is_durable() ? durable_ : logged_; }
 
     Disk& disk_;
     WriterOptions options_;

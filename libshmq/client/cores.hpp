@@ -135,6 +135,7 @@ class ProducerCore final : public HandleCore {
     Result<void> not_sent(shm::SendStatus status, Waited waited) const noexcept;
     Error confirms_ended_error() const noexcept;
     Error no_journal_error() const noexcept;
+    Error not_synced_error() const noexcept;
 
     shm::SendSide side_;
     Waiting waiting_;

@@ -167,6 +167,8 @@ Result<void> ProducerCore::await_confirm(std::uint64_t receipt, Durability level
     if (unusable()) return why_unusable();
     if (level == Durability::accepted) return {};
     if (!segment_->geometry().has(shm::durable_log)) return no_journal_error();
+    if (level == Durability::durable && segment_->geometry().has(shm::unsynced_log))
+        return not_synced_error();
     const shm::SegmentHeader& header = segment_->header();
     bool confirmed = false;
     bool failed = false;
@@ -199,6 +201,17 @@ Error ProducerCore::no_journal_error() const noexcept {
         return {
             Condition::invalid_argument,
             "queue " + name_ + " keeps no durable journal; create it with --durability durable"};
+    } catch (...) {
+        return Condition::invalid_argument;
+    }
+}
+
+Error ProducerCore::not_synced_error() const noexcept {
+    try {
+        return {Condition::invalid_argument,
+                "queue " + name_ +
+                    " promises logged only: its journal is never synced; create it with "
+                    "--durability durable"};
     } catch (...) {
         return Condition::invalid_argument;
     }

@@ -100,7 +100,7 @@ std::string check_shape(const Shape& shape) {
         return "overflow " + std::to_string(shape.overflow) + " is unknown";
     }
     constexpr std::uint32_t known = exclusive_producer | exclusive_consumer | exact_timestamps |
-                                    journal_present | when_full_reject | durable_log;
+                                    journal_present | when_full_reject | durable_log | unsynced_log;
     if ((shape.flags & ~known) != 0) {
         return "flags " + std::to_string(shape.flags) + " are unknown";
     }
@@ -108,6 +108,9 @@ std::string check_shape(const Shape& shape) {
     if (spills != ((shape.flags & journal_present) != 0) ||
         (!spills && (shape.flags & (when_full_reject | durable_log)) != 0)) {
         return "overflow and journal contradict each other: a queue has one if it spills";
+    }
+    if ((shape.flags & (durable_log | unsynced_log)) == unsynced_log) {
+        return "only a durable log can be one that is never synced";
     }
     if (shape.overflow == static_cast<std::uint32_t>(Overflow::drop_oldest) &&
         (shape.flags & exclusive_consumer) != 0) {

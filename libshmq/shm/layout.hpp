@@ -298,6 +298,8 @@ enum QueueFlag : std::uint32_t {
     // Of live_flags alone, as is pool_present; so is when_full_reject for who asks it.
     overflow_reject = 1u << 7,  // full: refuse instead of block
     retry_delayed = 1u << 8,    // what is given back waits
+    // Of a durable log: it is written, and never synced. It cannot be told to be durable.
+    unsynced_log = 1u << 9,
 };
 
 // What defines a queue's shape; constant once the segment is ready. Everything else about the

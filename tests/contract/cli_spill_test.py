@@ -106,6 +106,8 @@ class SpillTest(CliTest):
     def test_a_confirm_beyond_the_promise_is_refused_before_anything_is_sent(self) -> None:
         self.create("--durability", "logged")
         self.shmq("send", self.queue, "--confirm", "logged", "m", status=DONE)
+        info = self.info()
+        self.assertEqual((info["logged"], info["durable"], info["syncs"]), (1, 0, 0))
         text = self.shmq("send", self.queue, "--confirm", "durable", "m", status=USAGE)
         self.assertIn("the queue promises logged only", text.stderr.decode())
         self.assert_counts(sent=1)

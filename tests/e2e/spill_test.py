@@ -184,6 +184,15 @@ class DurableTest(CliTest):
         self.kill_all_and_start_again()
         wait_until(lambda: self.info()["ready"] + self.info()["returned"] <= 1024, "acks are kept")
 
+    def test_what_was_logged_survives_every_process_without_a_sync(self) -> None:
+        self.create("--durability", "logged", "--capacity", 1024)
+        self.shmq("send", self.queue, "--confirm", "logged", input=lines(30_000))
+        for _ in range(2):
+            info = self.info()
+            self.assertEqual((info["durable"], info["syncs"]), (0, 0))
+            self.kill_all_and_start_again()
+        self.assertEqual(self.recv() == lines(30_000), True)
+
     def test_what_stood_in_the_ring_comes_marked_and_first(self) -> None:
         self.create("--durability", "durable", "--capacity", 64)
         self.shmq("send", self.queue, "--confirm", "logged", input=lines(1000))

@@ -21,6 +21,7 @@ class WriterFaults : public testing::Test {
         ASSERT_TRUE(recovered.has_value());
         journal::WriterOptions options;
         options.kind = kind;
+        options.synced = synced;
         options.queue = queue_identity;
         options.memory = memory_identity;
         options.name = "jobs";
@@ -62,6 +63,7 @@ class WriterFaults : public testing::Test {
     std::unique_ptr<Writer> writer;
     std::vector<std::unique_ptr<Bytes>> payloads;
     std::uint64_t seed = 100;
+    bool synced = true;  // what is opened next
     std::uint64_t file_bytes = 16384;
     std::uint64_t last_id = 0;
     int changes = 0;
@@ -121,6 +123,32 @@ TEST_F(WriterFaults, AFailedSyncEndsTheLogAndALaterOneProvesNothing) {
     run();
     EXPECT_GT(writer->durable(), durable);
     EXPECT_EQ(recovered_after_power_loss().live.count(), 2u);
+}
+
+TEST_F(WriterFaults, ALogThatIsNotSyncedIsSafeOnceItIsWritten) {
+    synced = false;
+    open(LogKind::durable);
+    for (int i = 0; i < 300; ++i) {
+        deliver();
+        if (i % 7 == 0) run();
+    }
+    run();
+    EXPECT_EQ(writer->syncs(), 0u);
+    EXPECT_EQ(writer->durable(), 0u);
+    EXPECT_GE(writer->logged(), 300u);
+    EXPECT_EQ(writer->safe(), writer->logged());
+    EXPECT_GT(writer->file_count(), 1u);
+    // Its process is gone, and then its successor.
+    writer.reset();
+    open(LogKind::durable);
+    run();
+    deliver();
+    run();
+    writer.reset();
+    const auto recovered = journal::recover(disk, &queue_identity);
+    ASSERT_TRUE(recovered.has_value());
+    EXPECT_EQ(recovered->live.count(), 301u);
+    EXPECT_TRUE(recovered->damage.empty());
 }
 
 TEST_F(WriterFaults, AFailedWriteEndsTheLog) {
