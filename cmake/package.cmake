@@ -49,14 +49,12 @@ endmacro()
 
 shmq_package(library libshmq1 "library" "This package has the library that programs are linked with.")
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
-set(CPACK_DEBIAN_LIBRARY_PACKAGE_MULTIARCH same)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_RECOMMENDS shmq)
 
 shmq_package(development libshmq-dev "headers"
  "This package has the headers of the C++ and the C API, what CMake and
 pkg-config need to find them, and their manual page.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_MULTIARCH same)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libshmq1 (= ${package_version})")
 
 shmq_package(daemon shmq "daemon and command line"
