@@ -113,7 +113,8 @@ std::string MetricsServer::listen(const std::string& address) {
     if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&parsed->name), parsed->length) != 0)
         return failed("bind");
     if (!parsed->path.empty() && ::chmod(parsed->path.c_str(), 0660) != 0) return failed("chmod");
-    if (::listen(socket.get(), static_cast<int>(connections_most)) != 0) return failed("listen");
+    // Whoever comes while many wait to be taken in is not refused for that.
+    if (::listen(socket.get(), SOMAXCONN) != 0) return failed("listen");
     listening_ = std::move(socket);
     address_ = address;
     path_ = parsed->path;
