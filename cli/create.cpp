@@ -45,8 +45,9 @@ void add_journal(Options& command, CreateOptions& options) {
                       queue.when_full = named<WhenFull>(text, when_full_names);
                   });
     command.value("--durability", "accepted|logged|durable",
-                  "What each message survives in time: the death of any process, or of the kernel, "
-                  "or a loss of power; but for accepted, overflow is spill (default accepted)",
+                  "What each message survives in time: the death of any process; of all of them; or "
+                  "of the kernel, and a loss of power; but for accepted, overflow is spill "
+                  "(default accepted)",
                   [&queue](const std::string& text) {
                       queue.durability = named<Durability>(text, durability_names);
                   });

@@ -30,7 +30,7 @@ void FileMaker::start(const std::string& name, std::uint64_t bytes) {
     made_.file = std::move(file);
     disk_.allocate(*made_.file, bytes, [this](std::int64_t result) {
         if (result < 0) return finish(static_cast<int>(-result));
-        durable_ ? fill(0) : finish(0);
+        synced_ ? fill(0) : finish(0);
     });
 }
 

@@ -1,5 +1,5 @@
-// Makes files before they are needed: creates one, gives it its size, and for a durable log fills
-// it with zeros and syncs it, so that a sync of records later changes nothing but their blocks.
+// Makes files before they are needed: creates one, gives it its size, and for a log that is synced
+// fills it with zeros and syncs it, so that a sync of records later changes nothing but their blocks.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ class FileMaker {
   public:
     // `changed` runs when a file is ready or could not be made. REQUIRES: the maker lives until it
     // is not busy any more.
-    FileMaker(Disk& disk, bool durable, std::function<void()> changed)
-        : disk_(disk), durable_(durable), changed_(std::move(changed)) {}
+    FileMaker(Disk& disk, bool synced, std::function<void()> changed)
+        : disk_(disk), synced_(synced), changed_(std::move(changed)) {}
 
     // REQUIRES: neither busy nor ready.
     void start(const std::string& name, std::uint64_t bytes);
@@ -43,7 +43,7 @@ class FileMaker {
     void finish(int error);
 
     Disk& disk_;
-    bool durable_;
+    bool synced_;
     std::function<void()> changed_;
     MadeFile made_;
     bool busy_ = false;

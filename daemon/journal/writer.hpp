@@ -182,7 +182,7 @@ class Writer {
     bool is_durable() const { return options_.kind == LogKind::durable; }
     bool is_synced() const { return is_durable() && options_.synced; }
     std::uint32_t alignment() const {
-        return is_durable() ? durable_alignment_bytes : record_alignment;
+        return is_synced() ? durable_alignment_bytes : record_alignment;
     }
 
     // Laying out (writer_layout.cpp).

@@ -43,12 +43,13 @@ TEST(Crash, SuccessorsOfSuccessorsKeepWhatWasConfirmed) {
     }
 }
 
-TEST(Crash, ASpillLogSurvivesItsProcess) {
-    const std::uint64_t seed = support::test_seed("Crash.Spill");
-    const int runs = support::test_all() ? 600 : 25;
+TEST(Crash, ALogThatIsNeverSyncedSurvivesItsProcess) {
+    const std::uint64_t seed = support::test_seed("Crash.Unsynced");
+    const int runs = support::test_all() ? 1200 : 50;
     for (int run = 0; run < runs && !HasFailure(); ++run) {
         SCOPED_TRACE("run " + std::to_string(run));
-        LogRig rig(LogKind::spill, seed * 1000 + static_cast<std::uint64_t>(run));
+        const LogKind kind = run % 2 == 0 ? LogKind::spill : LogKind::durable;
+        LogRig rig(kind, seed * 1000 + static_cast<std::uint64_t>(run), false);
         std::mt19937_64 random(seed * 1000 + static_cast<std::uint64_t>(run));
         for (int step = 0; step < 1500 && !HasFailure(); ++step) {
             rig.act();

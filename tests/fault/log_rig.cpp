@@ -43,8 +43,8 @@ std::vector<ReadBack> read_live(SimulatedDisk& disk, const Recovered& recovered)
     return found;
 }
 
-LogRig::LogRig(journal::LogKind kind, std::uint64_t seed)
-    : kind_(kind), random_(seed), disk_(std::make_unique<SimulatedDisk>(seed + 1)) {
+LogRig::LogRig(journal::LogKind kind, std::uint64_t seed, bool synced)
+    : kind_(kind), synced_(synced), random_(seed), disk_(std::make_unique<SimulatedDisk>(seed + 1)) {
     disk_->reorder = true;
     disk_->short_moves = seed % 2 == 0;
     start(Recovered{});
@@ -53,6 +53,7 @@ LogRig::LogRig(journal::LogKind kind, std::uint64_t seed)
 void LogRig::start(const Recovered& recovered) {
     journal::WriterOptions options;
     options.kind = kind_;
+    options.synced = synced_;
     options.queue = queue_identity;
     options.memory = memory_identity;
     options.name = "rig";

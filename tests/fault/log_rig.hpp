@@ -31,7 +31,7 @@ std::vector<ReadBack> read_live(SimulatedDisk& disk, const journal::Recovered& r
 
 class LogRig {
   public:
-    LogRig(journal::LogKind kind, std::uint64_t seed);
+    LogRig(journal::LogKind kind, std::uint64_t seed, bool synced = true);
 
     // One random thing: append, settle, trim, or let the disk do something.
     void act();
@@ -71,6 +71,7 @@ class LogRig {
     void settle();
 
     journal::LogKind kind_;
+    bool synced_;
     std::mt19937_64 random_;
     // Before disk and writer, for they read from them to their own end.
     std::vector<std::unique_ptr<Bytes>> payloads_;

@@ -92,8 +92,8 @@ class SHMQ_EXPORT Producer {
     // Whether all up to that receipt has reached the level. Reads shared memory; never blocks.
     bool is_confirmed(std::uint64_t receipt, Durability level) const noexcept;
     // Blocks until all sent so far, or all up to that receipt, has reached the level. Conditions:
-    // timed_out, interrupted, invalid_argument (no durable journal), journal_failed (nothing more
-    // will be confirmed), queue_removed, quarantined, forked. `accepted` returns at once.
+    // timed_out, interrupted, invalid_argument (the queue does not promise as much), journal_failed
+    // (nothing more comes), queue_removed, quarantined, forked. `accepted` returns at once.
     Result<void> await_confirm(Durability level) noexcept;
     Result<void> await_confirm_until(Durability level, Deadline deadline) noexcept;
     Result<void> await_confirm_until(std::uint64_t receipt, Durability level,

@@ -91,7 +91,7 @@ class Producer(_shmq.Producer):
     def await_confirm(self, level: str = "durable", *, receipt: int | None = None,
                       timeout: Duration | None = None) -> None:
         """Waits until all sent so far (or up to that receipt) is `logged` or `durable`. Raises
-        TimedOut, InvalidArgument (no durable journal), JournalFailed."""
+        TimedOut, InvalidArgument (the queue does not promise as much), JournalFailed."""
         wanted = self.last_receipt if receipt is None else receipt
         self._await_confirm(wanted, level, nanoseconds(timeout))
 

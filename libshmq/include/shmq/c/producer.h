@@ -91,8 +91,8 @@ SHMQ_C_EXPORT int shmq_producer_is_confirmed(const shmq_producer* producer, uint
 
 // Blocks until all up to that receipt (see shmq_producer_last_receipt) has reached the level.
 // SHMQ_ACCEPTED returns at once. Errors: SHMQ_TIMED_OUT, SHMQ_INTERRUPTED, SHMQ_INVALID_ARGUMENT
-// (no durable journal), SHMQ_JOURNAL_FAILED (nothing more will be confirmed), SHMQ_QUEUE_REMOVED,
-// SHMQ_QUARANTINED, SHMQ_FORKED.
+// (the queue does not promise as much), SHMQ_JOURNAL_FAILED (nothing more comes),
+// SHMQ_QUEUE_REMOVED, SHMQ_QUARANTINED, SHMQ_FORKED.
 SHMQ_C_EXPORT shmq_code shmq_producer_await_confirm(shmq_producer* producer, uint64_t receipt,
                                                     shmq_durability level,
                                                     int64_t timeout_ns) SHMQ_C_NOEXCEPT;
