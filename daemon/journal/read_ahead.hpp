@@ -29,6 +29,8 @@ class ReadAhead {
     ReadAhead& operator=(const ReadAhead&) = delete;
 
     void open(std::shared_ptr<File> file);
+    // Holds it open no longer than what is being read of it takes.
+    void close() { open(nullptr); }
     // Bytes before `end` may be read from now on. It never falls for one file.
     void reach(std::uint64_t end) { limit_ = end; }
 

@@ -70,7 +70,14 @@ bool Reader::take_damage(Damage& damage) {
 bool Reader::begin_stretch() {
     for (;;) {
         const auto part = writer_.part_from(next_);
-        if (!part) return false;
+        if (!part) {
+            // The next file may wait for the room of this one: it is not there while it is open.
+            if (!name_.empty() && writer_.is_over(first_lsn_, next_)) {
+                name_.clear();
+                ahead_.close();
+            }
+            return false;
+        }
         if (part->name != name_ || part->first_lsn != first_lsn_) {
             const int error = open(*part);
             if (error == EMFILE || error == ENFILE || error == ENOMEM) {

@@ -140,6 +140,8 @@ class Writer {
     // The one that holds record `lsn`, or else the first behind it; none: nothing from `lsn` on is
     // logged.
     std::optional<Part> part_from(std::uint64_t lsn) const;
+    // The file that begins with record `first_lsn` has none from `lsn` on, and gets none.
+    bool is_over(std::uint64_t first_lsn, std::uint64_t lsn) const;
 
   private:
     struct LogFile {

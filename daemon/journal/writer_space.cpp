@@ -59,6 +59,13 @@ bool Writer::at_hand(std::uint64_t bytes) const {
                        [&](const MadeFile& spare) { return spare.bytes >= bytes; });
 }
 
+bool Writer::is_over(std::uint64_t first_lsn, std::uint64_t lsn) const {
+    const auto file = std::find_if(files_.begin(), files_.end(), [&](const auto& each) {
+        return each->header.first_lsn == first_lsn;
+    });
+    return file == files_.end() || ((*file)->finished && (*file)->last_lsn < lsn);
+}
+
 // What the maker has made, or why it could not.
 void Writer::take_made() {
     if (maker_.busy()) return;

@@ -161,6 +161,17 @@ class FullDiskTest(DiskTest):
         self.assertEqual(out == sent, True)
         wait_until(lambda: self.info()["journal"] == "ok", "room")
 
+    def test_a_spill_on_a_disk_that_holds_one_of_its_files(self) -> None:
+        self.create("--capacity", 64, "--overflow", "spill", "--max-message", "64KiB")  # 16 MiB
+        sent = b"".join(b"%d " % number + self.LINE for number in range(3000))
+        sender = self.feed(sent)
+        self.assert_says_so()
+        # Each next file takes the room of the one that was read.
+        out = self.recv("-n", 3000, "--timeout", "20s")
+        self.assertEqual(sender.wait(WATCHDOG_SECONDS), 0, sender.stderr.read())
+        self.assertEqual(out == sent, True)
+        wait_until(lambda: self.info()["journal"] == "ok", "room")
+
     def test_a_durable_queue_confirms_when_there_is_room(self) -> None:
         self.create("--durability", "durable", "--max-message", "64KiB", "--spill-limit", "16MiB")
         self.shmq("send", self.queue, "--confirm", "durable", "one")

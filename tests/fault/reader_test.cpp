@@ -48,6 +48,28 @@ TEST_F(ReaderTest, WhatIsNotLoggedIsNotGiven) {
     EXPECT_EQ(take(), ids_from(2));
 }
 
+// Else a spill stands still whose next file finds no room beside one that is read and removed.
+TEST_F(ReaderTest, AFileThatWasReadIsNotHeldOpen) {
+    disk.capacity_bytes = 20000;  // one file
+    open(LogKind::spill);
+    std::uint64_t first = 1;
+    read_from(1);
+    for (int round = 0; round < 5; ++round) {
+        while (writer->state() != Writer::State::no_room) {
+            send(1000);
+            run();
+        }
+        const auto ids = take();
+        ASSERT_FALSE(ids.empty()) << "round " << round;
+        EXPECT_EQ(ids.front(), first);
+        first = ids.back() + 1;
+        writer->trim(reader->next());
+        run();
+        EXPECT_EQ(writer->state(), Writer::State::open) << "round " << round;
+    }
+    EXPECT_EQ(take(), ids_from(first));
+}
+
 TEST_F(ReaderTest, NothingIsReadBeforeAPeekAndTheNextPieceBeforeItIsAskedFor) {
     open(LogKind::spill, 8 << 20);
     for (int i = 0; i < 3000; ++i) {

@@ -53,23 +53,23 @@ int SimulatedDisk::open(const std::string& name, std::unique_ptr<journal::File>&
                         std::uint64_t& bytes) {
     const auto found = names_.find(name);
     if (found == names_.end()) return ENOENT;
-    auto handle = std::make_unique<Handle>();
-    handle->inode = found->second;
     bytes = found->second->cache.size();
-    file = std::move(handle);
+    file = std::make_unique<Handle>(found->second);
     return 0;
 }
 
 int SimulatedDisk::create(const std::string& name, std::unique_ptr<journal::File>& file) {
     if (names_.contains(name)) return EEXIST;
-    auto handle = std::make_unique<Handle>();
-    handle->inode = names_[name] = std::make_shared<Inode>();
-    file = std::move(handle);
+    const auto& inode = names_[name] = std::make_shared<Inode>();
+    file = std::make_unique<Handle>(inode);
     return 0;
 }
 
 int SimulatedDisk::remove(const std::string& name) {
-    return names_.erase(name) == 1 ? 0 : ENOENT;
+    auto node = names_.extract(name);
+    if (node.empty()) return ENOENT;
+    removed_.push_back(node.mapped());
+    return 0;
 }
 
 int SimulatedDisk::rename(const std::string& from, const std::string& to) {
@@ -113,6 +113,9 @@ std::uint64_t SimulatedDisk::used_bytes() const {
     std::uint64_t bytes = 0;
     for (const auto& [name, inode] : names_)
         bytes += inode->cache.size();
+    for (const std::weak_ptr<Inode>& removed : removed_)
+        if (const auto inode = removed.lock(); inode && inode->handles != 0)
+            bytes += inode->cache.size();
     return bytes;
 }
 
@@ -171,8 +174,7 @@ void SimulatedDisk::read(journal::File& file, std::uint64_t offset, std::span<st
             if (!*wanted) return 0;  // where it was to go to is gone
             ++reads;
             bytes_read += into.size();
-            Handle handle;
-            handle.inode = inode;
+            Handle handle(inode);
             return read_now(handle, offset, into);
         },
         std::move(done));

@@ -57,7 +57,7 @@ class SimulatedDisk final : public journal::Disk {
 
     // Faults. 0 errors: none. Each counts down by one with every operation of its kind, and strikes
     // when it comes to 0.
-    std::uint64_t capacity_bytes = UINT64_MAX;  // of all files together
+    std::uint64_t capacity_bytes = UINT64_MAX;  // of all files, removed ones that are open, too
     int fail_write_in = 0;
     int fail_sync_in = 0;
     bool short_moves = false;  // reads and writes move any number of bytes
@@ -89,8 +89,13 @@ class SimulatedDisk final : public journal::Disk {
         Bytes medium;
         Bytes cache;
         std::map<std::uint64_t, std::vector<Bytes>> dirty;  // sector: versions since the last sync
+        int handles = 0;                                    // that have it open
     };
     struct Handle : journal::File {
+        explicit Handle(std::shared_ptr<Inode> node) : inode(std::move(node)) { ++inode->handles; }
+        ~Handle() override { --inode->handles; }
+        Handle(const Handle&) = delete;
+        Handle& operator=(const Handle&) = delete;
         std::shared_ptr<Inode> inode;
     };
     struct Operation {
@@ -111,6 +116,7 @@ class SimulatedDisk final : public journal::Disk {
 
     std::mt19937_64 random_;
     std::map<std::string, std::shared_ptr<Inode>> names_;
+    std::vector<std::weak_ptr<Inode>> removed_;  // some of them may be open
     std::map<std::string, std::shared_ptr<Inode>> names_on_medium_;
     std::deque<Operation> operations_;
     bool dead_ = false;
