@@ -44,13 +44,14 @@ void add_journal(Options& command, CreateOptions& options) {
                   [&queue](const std::string& text) {
                       queue.when_full = named<WhenFull>(text, when_full_names);
                   });
-    command.value("--durability", "accepted|logged|durable",
-                  "What each message survives in time: the death of any process; of all of them; or "
-                  "of the kernel, and a loss of power; but for accepted, overflow is spill "
-                  "(default accepted)",
-                  [&queue](const std::string& text) {
-                      queue.durability = named<Durability>(text, durability_names);
-                  });
+    command.value(
+        "--durability", "accepted|logged|durable",
+        "What each message survives in time: the death of any process; of all of them; or "
+        "of the kernel, and a loss of power; but for accepted, overflow is spill "
+        "(default accepted)",
+        [&queue](const std::string& text) {
+            queue.durability = named<Durability>(text, durability_names);
+        });
 }
 
 void add_behaviour(Options& command, CreateOptions& options) {

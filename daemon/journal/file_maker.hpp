@@ -1,5 +1,6 @@
 // Makes files before they are needed: creates one, gives it its size, and for a log that is synced
-// fills it with zeros and syncs it, so that a sync of records later changes nothing but their blocks.
+// fills it with zeros and syncs it, so that a sync of records later changes nothing but their
+// blocks.
 #pragma once
 
 #include <cstdint>

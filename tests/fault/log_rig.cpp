@@ -44,7 +44,10 @@ std::vector<ReadBack> read_live(SimulatedDisk& disk, const Recovered& recovered)
 }
 
 LogRig::LogRig(journal::LogKind kind, std::uint64_t seed, bool synced)
-    : kind_(kind), synced_(synced), random_(seed), disk_(std::make_unique<SimulatedDisk>(seed + 1)) {
+    : kind_(kind),
+      synced_(synced),
+      random_(seed),
+      disk_(std::make_unique<SimulatedDisk>(seed + 1)) {
     disk_->reorder = true;
     disk_->short_moves = seed % 2 == 0;
     start(Recovered{});
