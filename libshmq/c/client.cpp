@@ -23,6 +23,7 @@ struct OwnedDaemonInfo : shmq_daemon_info {
         adopted = source.adopted;
         state_directory = source.state_directory.c_str();
         alarm = source.alarm.c_str();
+        recovering = source.recovering;
     }
     OwnedDaemonInfo(const OwnedDaemonInfo&) = delete;
     OwnedDaemonInfo& operator=(const OwnedDaemonInfo&) = delete;
@@ -56,6 +57,20 @@ shmq_code make_queue(Maker maker, shmq_client* client, const char* queue,
         const auto read = from_c(options);
         if (!read) return fail(read.error());
         return code_of((client->client.*maker)(queue, *read));
+    });
+}
+
+using Pauser = shmq::Result<void> (shmq::Client::*)(std::string_view, shmq::Side);
+
+shmq_code pause_queue(Pauser pauser, shmq_client* client, const char* queue,
+                      const shmq_side& side) noexcept {
+    if (client == nullptr) return fail_null("the client");
+    if (queue == nullptr) return fail_null("the queue's name");
+    return guarded([&] {
+        if (number_of(side) > SHMQ_SIDE_CONSUMERS) {
+            return fail(shmq::Error(shmq::Condition::invalid_argument, "there is no such side"));
+        }
+        return code_of((client->client.*pauser)(queue, static_cast<shmq::Side>(side)));
     });
 }
 
@@ -99,6 +114,26 @@ shmq_code shmq_purge(shmq_client* client, const char* queue, uint64_t* purged) n
     const auto done = client->client.purge(queue);
     if (done && purged != nullptr) *purged = *done;
     return code_of(done);
+}
+
+shmq_code shmq_edit(shmq_client* client, const char* queue,
+                    const shmq_queue_changes* changes) noexcept {
+    if (client == nullptr) return fail_null("the client");
+    if (queue == nullptr) return fail_null("the queue's name");
+    if (changes == nullptr) return fail_null("what to change");
+    return guarded([&] {
+        const auto read = from_c(changes);
+        if (!read) return fail(read.error());
+        return code_of(client->client.edit(queue, *read));
+    });
+}
+
+shmq_code shmq_pause(shmq_client* client, const char* queue, shmq_side side) noexcept {
+    return pause_queue(&shmq::Client::pause, client, queue, side);
+}
+
+shmq_code shmq_resume(shmq_client* client, const char* queue, shmq_side side) noexcept {
+    return pause_queue(&shmq::Client::resume, client, queue, side);
 }
 
 shmq_code shmq_info(shmq_client* client, const char* queue, shmq_queue_info** info) noexcept {

@@ -19,6 +19,7 @@ static_assert(SHMQ_WHEN_FULL_REJECT == same<int>(WhenFull::reject));
 static_assert(SHMQ_DURABLE == same<int>(Durability::durable));
 static_assert(SHMQ_GATE_CLOSING == same<int>(GateState::closing));
 static_assert(SHMQ_JOURNAL_BROKEN == same<int>(JournalState::failed));
+static_assert(SHMQ_SIDE_CONSUMERS == same<int>(Side::consumers));
 
 bool known(const shmq_queue_options& from) {
     return number_of(from.overflow) <= SHMQ_OVERFLOW_SPILL &&
@@ -68,6 +69,10 @@ struct OwnedInfo : shmq_queue_info {
         producers = source.producers;
         consumers = source.consumers;
         memory_bytes = source.memory_bytes;
+        producers_paused = source.producers_paused;
+        consumers_paused = source.consumers_paused;
+        recovery_bytes = source.recovery_bytes;
+        recovered_bytes = source.recovered_bytes;
         copy_counts();
     }
     OwnedInfo(const OwnedInfo&) = delete;
@@ -128,6 +133,8 @@ struct OwnedList : shmq_queue_list {
     std::vector<const shmq_queue_info*> pointers;
 };
 
+constexpr std::uint32_t all_changes = (SHMQ_CHANGE_WHEN_FULL << 1) - 1;
+
 }  // namespace
 
 Result<QueueOptions> from_c(const shmq_queue_options* options) {
@@ -160,6 +167,37 @@ Result<QueueOptions> from_c(const shmq_queue_options* options) {
     to.slot_size = from.slot_size;
     to.pool = from.pool;
     to.in_flight = from.in_flight;
+    return to;
+}
+
+Result<QueueChanges> from_c(const shmq_queue_changes* changes) {
+    const auto read = read_options(changes);
+    if (!read) return read.error();
+    const shmq_queue_changes& from = *read;
+    if ((from.which & ~all_changes) != 0 || number_of(from.overflow) > SHMQ_OVERFLOW_SPILL ||
+        number_of(from.when_full) > SHMQ_WHEN_FULL_REJECT) {
+        return Error(Condition::invalid_argument, "a change has no such value");
+    }
+    QueueChanges to;
+    const auto set = [&](std::uint32_t bit, auto& place, auto value) {
+        if ((from.which & bit) != 0) place = value;
+    };
+    using std::chrono::nanoseconds;
+    if ((from.which & SHMQ_CHANGE_DEAD_LETTER) != 0)
+        to.dead_letter = from.dead_letter != nullptr ? from.dead_letter : "";
+    set(SHMQ_CHANGE_LEASE, to.lease, nanoseconds(from.lease_ns));
+    set(SHMQ_CHANGE_IN_FLIGHT, to.in_flight, from.in_flight);
+    set(SHMQ_CHANGE_MAX_DELIVERIES, to.max_deliveries,
+        from.max_deliveries == SHMQ_UNLIMITED ? 0 : from.max_deliveries);
+    set(SHMQ_CHANGE_RETRY_DELAY, to.retry_delay, nanoseconds(from.retry_delay_ns));
+    set(SHMQ_CHANGE_RETRY_DELAY_MAX, to.retry_delay_max, nanoseconds(from.retry_delay_max_ns));
+    set(SHMQ_CHANGE_PAUSE_STOPPED, to.pause_stopped, from.pause_stopped != 0);
+    set(SHMQ_CHANGE_MODE, to.mode, from.mode);
+    set(SHMQ_CHANGE_GROUP, to.group, from.group);
+    set(SHMQ_CHANGE_OWNER, to.owner, from.owner);
+    set(SHMQ_CHANGE_OVERFLOW, to.overflow, same<Overflow>(from.overflow));
+    set(SHMQ_CHANGE_SPILL_LIMIT, to.spill_limit, from.spill_limit);
+    set(SHMQ_CHANGE_WHEN_FULL, to.when_full, same<WhenFull>(from.when_full));
     return to;
 }
 

@@ -35,6 +35,19 @@ void bind_client(py::module_& module) {
                  return value(
                      without_gil([&, client = self.shared()] { return client->purge(queue); }));
              })
+        .def("_edit",
+             [](PyClient& self, const std::string& queue, const py::dict& given) {
+                 const auto changes = to_changes(given);
+                 value(without_gil(
+                     [&, client = self.shared()] { return client->edit(queue, changes); }));
+             })
+        .def("_pause",
+             [](PyClient& self, const std::string& queue, const std::string& name, bool pause) {
+                 const Side side = to_side(name);
+                 value(without_gil([&, client = self.shared()] {
+                     return pause ? client->pause(queue, side) : client->resume(queue, side);
+                 }));
+             })
         .def("_info",
              [](PyClient& self, const std::string& queue) {
                  return to_dict(value(

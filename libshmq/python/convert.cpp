@@ -11,6 +11,7 @@ using namespace py::literals;
 constexpr std::array overflow_names{"block", "reject", "drop_oldest", "spill"};
 constexpr std::array when_full_names{"block", "reject"};
 constexpr std::array durability_names{"accepted", "logged", "durable"};
+constexpr std::array side_names{"both", "producers", "consumers"};
 constexpr std::array gate_names{"none", "direct", "journal", "closing"};
 constexpr std::array journal_names{"none", "ok", "no_room", "failed", "recovering"};
 
@@ -46,6 +47,16 @@ void take(const py::dict& from, const char* key, T& to) {
 
 void take(const py::dict& from, const char* key, std::chrono::nanoseconds& to) {
     if (from.contains(key)) to = std::chrono::nanoseconds(from[key].cast<std::int64_t>());
+}
+
+void take(const py::dict& from, const char* key, std::optional<std::chrono::nanoseconds>& to) {
+    if (from.contains(key)) to = std::chrono::nanoseconds(from[key].cast<std::int64_t>());
+}
+
+template <typename Enum, std::size_t Count>
+void take(const py::dict& from, const char* key, const std::array<const char*, Count>& names,
+          std::optional<Enum>& to) {
+    if (from.contains(key)) to = by_name<Enum>(names, from[key].cast<std::string>(), key);
 }
 
 template <typename T>
@@ -84,6 +95,28 @@ Durability to_durability(const std::string& name) {
     return by_name<Durability>(durability_names, name, "a durability");
 }
 
+Side to_side(const std::string& name) {
+    return by_name<Side>(side_names, name, "a side");
+}
+
+QueueChanges to_changes(const py::dict& from) {
+    QueueChanges to;
+    take(from, "lease", to.lease);
+    take(from, "in_flight", to.in_flight);
+    take(from, "max_deliveries", to.max_deliveries);
+    take(from, "dead_letter", to.dead_letter);
+    take(from, "retry_delay", to.retry_delay);
+    take(from, "retry_delay_max", to.retry_delay_max);
+    take(from, "pause_stopped", to.pause_stopped);
+    take(from, "mode", to.mode);
+    take(from, "group", to.group);
+    take(from, "owner", to.owner);
+    take(from, "overflow", overflow_names, to.overflow);
+    take(from, "spill_limit", to.spill_limit);
+    take(from, "when_full", when_full_names, to.when_full);
+    return to;
+}
+
 QueueOptions to_options(const py::dict& from) {
     QueueOptions to;
     std::string overflow = "block";
@@ -119,12 +152,14 @@ py::dict to_dict(const QueueInfo& from) {
     return py::dict(
         "name"_a = from.name, "options"_a = options_dict(from.options),
         "owner_uid"_a = from.owner_uid, "group_gid"_a = from.group_gid,
-        "quarantined"_a = from.quarantined, "ready"_a = from.ready, "leased"_a = from.leased,
-        "returned"_a = from.returned, "delayed"_a = from.delayed, "held"_a = from.held,
-        "alarm"_a = from.alarm, "gate"_a = name_of(gate_names, from.gate),
+        "quarantined"_a = from.quarantined, "producers_paused"_a = from.producers_paused,
+        "consumers_paused"_a = from.consumers_paused, "ready"_a = from.ready,
+        "leased"_a = from.leased, "returned"_a = from.returned, "delayed"_a = from.delayed,
+        "held"_a = from.held, "alarm"_a = from.alarm, "gate"_a = name_of(gate_names, from.gate),
         "journal"_a = name_of(journal_names, from.journal), "spilled"_a = from.spilled,
         "spilled_bytes"_a = from.spilled_bytes, "journal_bytes"_a = from.journal_bytes,
         "syncs"_a = from.syncs, "logged"_a = from.logged, "durable"_a = from.durable,
+        "recovery_bytes"_a = from.recovery_bytes, "recovered_bytes"_a = from.recovered_bytes,
         "sent"_a = from.sent, "sent_bytes"_a = from.sent_bytes, "delivered"_a = from.delivered,
         "acked"_a = from.acked, "redelivered"_a = from.redelivered, "dropped"_a = from.dropped,
         "dropped_oldest"_a = from.dropped_oldest, "dropped_rejected"_a = from.dropped_rejected,
@@ -142,8 +177,8 @@ py::dict to_dict(const DaemonInfo& from) {
                     "queues"_a = from.queues, "sessions"_a = from.sessions,
                     "uptime"_a = seconds(from.uptime), "deaths"_a = from.deaths,
                     "reclaimed"_a = from.reclaimed, "restarts"_a = from.restarts,
-                    "adopted"_a = from.adopted, "state_directory"_a = from.state_directory,
-                    "alarm"_a = from.alarm);
+                    "adopted"_a = from.adopted, "recovering"_a = from.recovering,
+                    "state_directory"_a = from.state_directory, "alarm"_a = from.alarm);
 }
 
 py::dict to_dict(const DeadLetter& from) {

@@ -17,6 +17,8 @@ decltype(auto) value(Result<T> result) {
 void raise_as_python(const Exception& failure);
 
 QueueOptions to_options(const py::dict& from);
+QueueChanges to_changes(const py::dict& from);
+Side to_side(const std::string& name);
 py::dict to_dict(const QueueInfo& from);
 py::dict to_dict(const DaemonInfo& from);
 py::dict to_dict(const DeadLetter& from);

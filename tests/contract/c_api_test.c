@@ -16,8 +16,6 @@ static shmq_message* message;
 typedef char connect_options_grow_only[offsetof(shmq_connect_options, timeout_ns) == 24 ? 1 : -1];
 typedef char consumer_options_grow_only[offsetof(shmq_consumer_options, in_flight) == 8 ? 1 : -1];
 typedef char queue_options_grow_only[offsetof(shmq_queue_options, in_flight) == 136 ? 1 : -1];
-typedef char queue_info_grows_only[offsetof(shmq_queue_info, memory_bytes) == 304 ? 1 : -1];
-typedef char daemon_info_grows_only[offsetof(shmq_daemon_info, alarm) == 80 ? 1 : -1];
 typedef char dead_letter_grows_only[offsetof(shmq_dead_letter, last_redriven_ns) == 80 ? 1 : -1];
 
 static void open_queue(const char* name, const shmq_queue_options* options) {
@@ -127,66 +125,6 @@ static void options_of_another_version(void) {
     close_queue("older");
 }
 
-/* ---- Queues -----------------------------------------------------------------------------------
- */
-
-static void queues_come_and_go(void) {
-    shmq_queue_options options = SHMQ_QUEUE_OPTIONS_INIT;
-    shmq_queue_info* info = NULL;
-    shmq_queue_list* list = NULL;
-    shmq_daemon_info* status = NULL;
-    uint64_t purged = 7;
-    options.capacity = 128;
-    options.lease_ns = 5 * SHMQ_SECOND;
-    options.max_deliveries = SHMQ_UNLIMITED;
-    options.dead_letter = "graves";
-    options.overflow = SHMQ_OVERFLOW_REJECT;
-    CHECK_OK(shmq_create(client, "one", &options));
-    CHECK_CODE(SHMQ_QUEUE_EXISTS, shmq_create(client, "one", &options));
-    CHECK_OK(shmq_declare(client, "one", &options));
-    options.capacity = 256;
-    CHECK_CODE(SHMQ_QUEUE_EXISTS, shmq_declare(client, "one", &options));
-    CHECK_OK(shmq_declare(client, "two", NULL));
-
-    CHECK_OK(shmq_producer_open(client, "one", &producer));
-    send_text("a");
-    send_text("b");
-    CHECK_OK(shmq_info(client, "one", &info));
-    CHECK_TEXT("one", info->name);
-    CHECK(info->ready == 2 && info->sent == 2 && info->sent_bytes == 2 && info->producers == 1);
-    CHECK(info->options->capacity == 128 && info->options->lease_ns == 5 * SHMQ_SECOND);
-    CHECK(info->options->max_deliveries == SHMQ_UNLIMITED && info->options->mode == 0700);
-    CHECK(info->options->overflow == SHMQ_OVERFLOW_REJECT);
-    CHECK_TEXT("graves", info->options->dead_letter);
-    CHECK(info->gate == SHMQ_GATE_NONE && info->journal == SHMQ_JOURNAL_NONE);
-    shmq_queue_info_free(info);
-    CHECK_OK(shmq_list(client, &list));
-    CHECK(list->count == 2);
-    CHECK_TEXT("one", list->queues[0]->name);
-    CHECK_TEXT("two", list->queues[1]->name);
-    CHECK(list->queues[1]->options->max_deliveries == 20);
-    shmq_queue_list_free(list);
-    CHECK_OK(shmq_status(client, &status));
-    CHECK(status->queues == 2 && status->pid != 0 && status->sessions >= 1);
-    CHECK_TEXT(shmq_version(), status->version);
-    shmq_daemon_info_free(status);
-
-    CHECK_CODE(SHMQ_QUEUE_IN_USE, shmq_remove(client, "one", 0));
-    CHECK_OK(shmq_purge(client, "one", &purged));
-    CHECK(purged == 2);
-    shmq_producer_close(producer);
-    CHECK_OK(shmq_remove(client, "one", 0));
-    CHECK_OK(shmq_remove(client, "two", 0));
-    CHECK_CODE(SHMQ_QUEUE_NOT_FOUND, shmq_remove(client, "two", 0));
-    CHECK_CODE(SHMQ_QUEUE_NOT_FOUND, shmq_info(client, "two", &info));
-    CHECK_CODE(SHMQ_QUEUE_NOT_FOUND, shmq_producer_open(client, "two", &producer));
-    CHECK(strstr(shmq_error_message(), "two") != NULL);
-    CHECK_OK(shmq_check_queue_name("a/b"));
-    CHECK_CODE(SHMQ_INVALID_ARGUMENT, shmq_check_queue_name("a//b"));
-    options.overflow = (shmq_overflow)17;
-    CHECK_CODE(SHMQ_INVALID_ARGUMENT, shmq_declare(client, "one", &options));
-}
-
 /* ---- Sending and receiving --------------------------------------------------------------------
  */
 
@@ -211,31 +149,6 @@ static void timeouts(void) {
     static char large[1001];
     CHECK_CODE(SHMQ_TOO_BIG, shmq_producer_send(producer, large, sizeof large, SHMQ_NOW));
     close_queue("timeouts");
-}
-
-/* By the command line: managing is not in the C API. */
-static void manage(const char* words) {
-    const char* programs = getenv("SHMQ_TEST_BIN_DIR");
-    char command[1000];
-    CHECK(programs != NULL);
-    snprintf(command, sizeof command, "%s/shmq %s", programs, words);
-    CHECK(system(command) == 0);
-}
-
-static void a_paused_queue_says_so(void) {
-    open_queue("paused", NULL);
-    send_text("job");
-    manage("pause paused");
-    CHECK_CODE(SHMQ_PAUSED, shmq_producer_send(producer, "x", 1, SHMQ_NOW));
-    CHECK(strstr(shmq_error_message(), "`shmq resume`") != NULL);
-    CHECK_CODE(SHMQ_TIMED_OUT, shmq_producer_send(producer, "x", 1, SHMQ_MILLISECOND));
-    CHECK_CODE(SHMQ_PAUSED, shmq_consumer_receive(consumer, message, SHMQ_NOW));
-    CHECK_CODE(SHMQ_TIMED_OUT, shmq_consumer_receive(consumer, message, SHMQ_MILLISECOND));
-    CHECK(strstr(shmq_error_message(), "paused is paused") != NULL);
-    manage("resume paused");
-    CHECK_OK(shmq_producer_send(producer, "x", 1, SHMQ_NOW));
-    receive_text("job");
-    close_queue("paused");
 }
 
 static void an_empty_message_is_one(void) {
@@ -458,9 +371,7 @@ int main(void) {
     message = shmq_message_new();
     CHECK_OK(shmq_connect(NULL, &client));
     options_of_another_version();
-    queues_come_and_go();
     timeouts();
-    a_paused_queue_says_so();
     an_empty_message_is_one();
     verbs_of_a_message();
     a_message_outlives_its_consumer();

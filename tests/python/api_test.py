@@ -4,6 +4,7 @@
 import asyncio
 import datetime
 import gc
+import os
 import threading
 import time
 import unittest
@@ -231,6 +232,46 @@ class PythonApiTest(DaemonTest):
         with self.assertRaises(LookupError):
             self.session.consumer(self.queue)
         self.assertEqual(self.session.status().version, shmq.__version__)
+
+    def test_edit(self) -> None:
+        self.session.declare(self.queue, lease=2.5, in_flight=9)
+        self.session.edit(self.queue, lease=datetime.timedelta(seconds=4), max_deliveries=0,
+                          dead_letter="graves", retry_delay=0.5, retry_delay_max=2,
+                          pause_stopped=True, mode=0o750, group=os.getgid(), overflow="reject")
+        with self.assertRaises(shmq.InvalidArgument):
+            self.session.edit(self.queue, in_flight=5, lease=1e-9)
+        options = self.session.info(self.queue).options
+        self.assertEqual((options.lease, options.max_deliveries, options.dead_letter),
+                         (4.0, 0, "graves"))
+        self.assertEqual((options.retry_delay, options.retry_delay_max), (0.5, 2.0))
+        self.assertEqual((options.pause_stopped, options.mode, options.overflow, options.in_flight),
+                         (True, 0o750, "reject", 9))
+        with self.assertRaises(TypeError):
+            self.session.edit(self.queue, capacity=128)
+        with self.assertRaises(shmq.InvalidArgument):
+            self.session.edit(self.queue, overflow="explode")
+        with self.assertRaises(shmq.InvalidArgument):
+            self.session.edit(self.queue, spill_limit=1 << 20)  # without a journal
+        with self.assertRaises(shmq.QueueNotFound):
+            self.session.edit("nothing", lease=1)
+
+    def test_pause(self) -> None:
+        producer, consumer = self.open()
+        producer.send(b"job")
+        self.session.pause(self.queue, "producers")
+        info = self.session.info(self.queue)
+        self.assertEqual((info.producers_paused, info.consumers_paused), (True, False))
+        with self.assertRaises(shmq.Paused):
+            producer.send(b"x", timeout=0)
+        consumer.receive(timeout=30).nack()
+        self.session.pause(self.queue)
+        with self.assertRaises(shmq.Paused):
+            consumer.try_receive()
+        self.session.resume(self.queue)
+        self.assertEqual(consumer.receive(timeout=30).text, "job")
+        producer.send(b"x", timeout=0)
+        with self.assertRaises(shmq.InvalidArgument):
+            self.session.pause(self.queue, "neither")
 
     def test_no_daemon(self) -> None:
         with self.assertRaises(ConnectionError) as raised:

@@ -47,6 +47,8 @@ class QueueInfo:
     owner_uid: int
     group_gid: int
     quarantined: bool
+    producers_paused: bool  # their calls wait, or raise Paused
+    consumers_paused: bool
     ready: int  # waiting for their first delivery, spilled ones included
     leased: int  # held by consumers
     returned: int  # waiting to be delivered again
@@ -61,6 +63,8 @@ class QueueInfo:
     syncs: int
     logged: int
     durable: int
+    recovery_bytes: int  # of the journal, while it is recovering; 0: not known yet
+    recovered_bytes: int  # of those, read
     sent: int
     sent_bytes: int
     delivered: int
@@ -100,6 +104,7 @@ class DaemonInfo:
     reclaimed: int  # messages given back for them
     restarts: int
     adopted: int
+    recovering: int  # queues whose journals are being read
     state_directory: str  # where journals live; empty: nowhere
     alarm: str
 

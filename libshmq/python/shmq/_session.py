@@ -70,6 +70,31 @@ class Session(_shmq.Client):
         """Drops every message that nobody holds; how many went at once."""
         return self._purge(queue)
 
+    def edit(self, queue: str, *, lease: Duration | None = None, in_flight: int | None = None,
+             max_deliveries: int | None = None, dead_letter: str | None = None,
+             retry_delay: Duration | None = None, retry_delay_max: Duration | None = None,
+             pause_stopped: bool | None = None, mode: int | None = None, group: int | None = None,
+             owner: int | None = None, overflow: str | None = None, spill_limit: int | None = None,
+             when_full: str | None = None) -> None:
+        """Changes what can change while the queue is in use; what is not given stays. All of it or
+        nothing. As in declare; owner: a uid, for root and for whom the daemon runs as.
+
+        Raises QueueNotFound, PermissionDenied, InvalidArgument, QuotaExceeded (of a new owner)."""
+        given = dict(locals())
+        for name in ("self", "queue", "__class__"):
+            given.pop(name, None)
+        self._edit(queue, _options(given))
+
+    def pause(self, queue: str, side: str = "both") -> None:
+        """From now on calls of that side (`both`, `producers` or `consumers`) that may block wait,
+        and others raise Paused; acks and their like go on. Until resume, whoever restarts
+        meanwhile. Raises QueueNotFound, PermissionDenied, InvalidArgument."""
+        self._pause(queue, side, True)
+
+    def resume(self, queue: str, side: str = "both") -> None:
+        """Ends a pause. Raises QueueNotFound, PermissionDenied, InvalidArgument."""
+        self._pause(queue, side, False)
+
     def info(self, queue: str) -> QueueInfo:
         """What is known about a queue. Raises QueueNotFound."""
         return queue_info(self._info(queue))

@@ -64,6 +64,21 @@ SHMQ_C_EXPORT shmq_code shmq_remove(shmq_client* client, const char* queue,
 SHMQ_C_EXPORT shmq_code shmq_purge(shmq_client* client, const char* queue,
                                    uint64_t* purged) SHMQ_C_NOEXCEPT;
 
+// Changes what can change while the queue is in use; needs the right to manage. All of it or
+// nothing. Errors: SHMQ_QUEUE_NOT_FOUND, SHMQ_PERMISSION_DENIED, SHMQ_INVALID_ARGUMENT (out of
+// bounds, or cannot change: the message says why), SHMQ_QUOTA_EXCEEDED (of a new owner).
+SHMQ_C_EXPORT shmq_code shmq_edit(shmq_client* client, const char* queue,
+                                  const shmq_queue_changes* changes) SHMQ_C_NOEXCEPT;
+
+// From now on calls of that side that may block wait, up to their timeouts, and others answer
+// SHMQ_PAUSED; acks and their like go on. Until shmq_resume, whoever restarts meanwhile. A call
+// under way may still take effect. Both need the right to manage.
+// Errors: SHMQ_QUEUE_NOT_FOUND, SHMQ_PERMISSION_DENIED, SHMQ_INVALID_ARGUMENT (no such side).
+SHMQ_C_EXPORT shmq_code shmq_pause(shmq_client* client, const char* queue,
+                                   shmq_side side) SHMQ_C_NOEXCEPT;
+SHMQ_C_EXPORT shmq_code shmq_resume(shmq_client* client, const char* queue,
+                                    shmq_side side) SHMQ_C_NOEXCEPT;
+
 // What is known about a queue; free it with shmq_queue_info_free.
 // Errors: SHMQ_QUEUE_NOT_FOUND, SHMQ_PERMISSION_DENIED.
 SHMQ_C_EXPORT shmq_code shmq_info(shmq_client* client, const char* queue,
@@ -86,6 +101,7 @@ typedef struct shmq_daemon_info {
     uint32_t adopted;             // queues that this one took over
     const char* state_directory;  // where journals live; empty: nowhere
     const char* alarm;            // what somebody has to look after there; empty: nothing
+    uint32_t recovering;          // queues whose journals are being read
 } shmq_daemon_info;
 
 // Asks the daemon about itself; free it with shmq_daemon_info_free.

@@ -113,6 +113,62 @@ typedef struct shmq_queue_options {
      0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 // clang-format on
 
+// What shmq_edit is to change: the members of shmq_queue_changes that count.
+typedef enum shmq_change {
+    SHMQ_CHANGE_LEASE = 1 << 0,
+    SHMQ_CHANGE_IN_FLIGHT = 1 << 1,
+    SHMQ_CHANGE_MAX_DELIVERIES = 1 << 2,
+    SHMQ_CHANGE_DEAD_LETTER = 1 << 3,
+    SHMQ_CHANGE_RETRY_DELAY = 1 << 4,
+    SHMQ_CHANGE_RETRY_DELAY_MAX = 1 << 5,
+    SHMQ_CHANGE_PAUSE_STOPPED = 1 << 6,
+    SHMQ_CHANGE_MODE = 1 << 7,
+    SHMQ_CHANGE_GROUP = 1 << 8,
+    SHMQ_CHANGE_OWNER = 1 << 9,
+    SHMQ_CHANGE_OVERFLOW = 1 << 10,
+    SHMQ_CHANGE_SPILL_LIMIT = 1 << 11,
+    SHMQ_CHANGE_WHEN_FULL = 1 << 12
+} shmq_change;
+
+// What can change while a queue is in use. Begin with SHMQ_QUEUE_CHANGES_INIT, set members, and
+// name them in `which`; all others stay as they are. The rest of a queue's options cannot change:
+// memory is laid out by it, or attached programs rely on it.
+//
+//     shmq_queue_changes changes = SHMQ_QUEUE_CHANGES_INIT;
+//     changes.which = SHMQ_CHANGE_LEASE;
+//     changes.lease_ns = 5 * SHMQ_SECOND;
+typedef struct shmq_queue_changes {
+    size_t struct_size;       // sizeof(shmq_queue_changes)
+    uint32_t which;           // SHMQ_CHANGE_…, or-ed
+    uint32_t max_deliveries;  // SHMQ_UNLIMITED (or 0): no limit
+    int64_t lease_ns;         // of leases seen from now on
+    const char* dead_letter;  // empty string: none. Copied
+    // 0: none. Naming the first alone leaves the second in its place, where it doubled before.
+    int64_t retry_delay_ns;
+    int64_t retry_delay_max_ns;  // 0: not doubled
+    int pause_stopped;
+    uint32_t in_flight;
+    uint32_t mode;  // those who are attached stay so
+    uint32_t group;
+    uint32_t owner;            // for root, and for whom the daemon runs as
+    shmq_overflow overflow;    // block or reject, where it is one of them
+    uint64_t spill_limit;      // with a journal; 0: as the disk allows
+    shmq_when_full when_full;  // with a journal
+} shmq_queue_changes;
+
+// clang-format off
+#define SHMQ_QUEUE_CHANGES_INIT \
+    {sizeof(shmq_queue_changes), 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, SHMQ_OVERFLOW_BLOCK, 0, \
+     SHMQ_WHEN_FULL_BLOCK}
+// clang-format on
+
+// Whom a pause is for.
+typedef enum shmq_side {
+    SHMQ_SIDE_BOTH = 0,
+    SHMQ_SIDE_PRODUCERS = 1,
+    SHMQ_SIDE_CONSUMERS = 2
+} shmq_side;
+
 // Counts and totals of a queue as of one look. Made by shmq_info and shmq_list; read only.
 typedef struct shmq_queue_info {
     const char* name;
@@ -163,6 +219,13 @@ typedef struct shmq_queue_info {
     uint32_t producers;
     uint32_t consumers;
     uint64_t memory_bytes;  // of the segment and the pool, at most
+
+    int producers_paused;  // their calls wait, or answer SHMQ_PAUSED
+    int consumers_paused;
+    // While `journal` is recovering: bytes of its files, 0 if not known yet, and how many were
+    // read.
+    uint64_t recovery_bytes;
+    uint64_t recovered_bytes;
 } shmq_queue_info;
 
 // Several of them, sorted by name. Made by shmq_list; read only.
