@@ -1,6 +1,6 @@
 #!/bin/bash
 # Checks the protocol models with spin: configurations to the end of their state space without an error, mutations with
-# one. Half of the configurations and a quarter of the mutations, picked by SHMQ_TEST_SEED; SHMQ_TEST_ALL=1 runs all, and
+# one. A quarter of the configurations and an eighth of the mutations, picked by SHMQ_TEST_SEED; SHMQ_TEST_ALL=1 runs all, and
 # bigger ones; an argument runs all lines whose model or name contains it; SHMQ_TEST_JOBS says how many run at a time (default: one a processor, four at most, each well under 1 GB).
 # Exits 0 only if everything came out as it should.
 set -u
@@ -67,13 +67,13 @@ picked() { [ -n "$only" ] || [ "${SHMQ_TEST_ALL:-0}" = 1 ] || (((seed + $1) % $2
 holds() {
   [[ "$3 $1" == *"$only"* ]] || return 0
   configurations=$((configurations + 1))
-  if picked $configurations 2; then run_now=$((run_now + 1)); start check_holds "$@"; fi
+  if picked $configurations 4; then run_now=$((run_now + 1)); start check_holds "$@"; fi
 }
 # breaks mutation model defines...: spin must find an error
 breaks() {
   [[ "$2 $1" == *"$only"* ]] || return 0
   mutations=$((mutations + 1))
-  if picked $mutations 4; then run_now=$((run_now + 1)); start check_breaks "$@"; fi
+  if picked $mutations 8; then run_now=$((run_now + 1)); start check_breaks "$@"; fi
 }
 
 two_producers="-DNP=2 -DPER=2 -DNC=1"
