@@ -55,6 +55,10 @@ std::vector<HeaderLine> header_of(const shm::Segment& segment) {
     const auto get = [](const auto& word) {
         return std::uint64_t{word.load(std::memory_order_relaxed)};
     };
+    // The other half of the word counts those that were struck off.
+    const auto waiting_at = [&](const shm::WaitPoint& point) {
+        return std::uint64_t{static_cast<std::uint32_t>(get(point.waiters))};
+    };
     return {{"version", header.version},
             {"segment_bytes", segment.geometry().segment_bytes},
             {"pool_bytes", segment.geometry().pool_bytes},
@@ -67,9 +71,9 @@ std::vector<HeaderLine> header_of(const shm::Segment& segment) {
             {"head", get(header.head)},
             {"tail", get(header.tail)},
             {"returns", get(header.returns)},
-            {"items_waiters", get(header.items.waiters)},
+            {"items_waiters", waiting_at(header.items)},
             {"items_closed", get(header.items.closed)},
-            {"space_waiters", get(header.space.waiters)},
+            {"space_waiters", waiting_at(header.space)},
             {"space_closed", get(header.space.closed)},
             {"in_flight_cap", get(header.in_flight_cap)},
             {"live_flags", get(header.live_flags)},

@@ -52,6 +52,14 @@ class DumpTest(CliTest):
             self.assertEqual(dump["participants"][0]["pid"], holder.pid)
             self.assertTrue(self.json("audit", self.queue, "--pid", pid)[0]["sound"])
 
+    def test_who_sleeps(self) -> None:
+        self.create()
+        self.start("recv", self.queue, "--follow")
+        for sent in range(3):  # a word that counts the woken ones, too, would go up
+            wait_until(lambda: self.dump()["header"]["items_waiters"] == 1, "it sleeps")
+            self.send(str(sent))
+            self.wait_for("acked", sent + 1)
+
     def test_nobody_there(self) -> None:
         self.create()
         self.shmq("dump", "nowhere-at-all", status=FAILED)
