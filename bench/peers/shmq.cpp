@@ -17,6 +17,7 @@ namespace shmq::bench {
 namespace {
 
 constexpr std::size_t batch_most = 64;
+constexpr std::size_t batch_pool_bytes = 256 << 20;
 constexpr std::size_t slot_header_bytes = 32;
 
 struct Shmq {
@@ -45,8 +46,12 @@ struct Shmq {
             static_cast<std::uint32_t>(slot > 512 ? 64 : std::max<std::size_t>(slot, 64));
         // As many slots as pay for messages of this size: a ring that outgrows the caches costs.
         made.capacity = one.size <= 1024 ? 4096 : 64;
-        // And as much memory: what the producer wrote last is still in the caches.
-        if (one.size > 4096) made.pool = 4 * one.size + (64 << 10);
+        // And as much memory: what the producer wrote last is still in the caches. A batch wants
+        // all its messages at once, and the next one before they are read.
+        const std::size_t messages = one.is("batch") ? std::clamp(batch_pool_bytes / one.size,
+                                                                  std::size_t{4}, 2 * batch_most)
+                                                     : 4;
+        if (one.size > 4096) made.pool = messages * one.size + (64 << 10);
         if (one.is("durable")) made.durability = Durability::durable;
         return made;
     }
