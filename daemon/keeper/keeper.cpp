@@ -130,9 +130,9 @@ void Keeper::start() {
 void Keeper::become_daemon(int socket) {
     std::vector<int> sources{socket};
     std::string names(kept::keeper);
-    for (const Kept& each : kept_) {
-        sources.push_back(each.fd.get());
-        names += ":" + each.name;
+    for (const auto& [name, fd] : kept_) {
+        sources.push_back(fd.get());
+        names += ":" + name;
     }
     if (!place(sources)) ::_exit(127);
     ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
@@ -208,10 +208,8 @@ void Keeper::take_notices() {
         ready_ = ready_ || notice.ready;
         stopping_ = stopping_ || notice.stopping;
         if (notice.name.empty()) continue;
-        if (notice.store || notice.remove) {
-            std::erase_if(kept_, [&](const Kept& each) { return each.name == notice.name; });
-        }
-        if (notice.store && fd) kept_.push_back({notice.name, std::move(fd)});
+        if (notice.store || notice.remove) kept_.erase(notice.name);
+        if (notice.store && fd) kept_.emplace(notice.name, std::move(fd));
     }
 }
 

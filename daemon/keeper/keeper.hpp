@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -32,11 +33,6 @@ class Keeper {
     int run();
 
   private:
-    struct Kept {
-        std::string name;
-        Fd fd;
-    };
-
     bool running() const { return daemon_ > 0; }
     void start();
     [[noreturn]] void become_daemon(int socket);
@@ -49,7 +45,7 @@ class Keeper {
     void reap();
 
     std::vector<std::string> command_;
-    std::vector<Kept> kept_;
+    std::map<std::string, Fd> kept_;  // by name
     Fd signals_;
     Fd socket_;
     Fd pidfd_;
