@@ -127,7 +127,9 @@ std::vector<Finding> check_limits(std::uint32_t daemon_pid) {
                         ""};
         if (*files < files_few) {
             finding.health = *files < files_least ? Health::broken : Health::warning;
-            finding.text += "; each queue takes three, and each session four of the daemon";
+            finding.text +=
+                "; each queue takes one, two once it was used, and each session three of the "
+                "daemon";
             finding.remedy = pid == own ? "ulimit -n 65536, or nofile in /etc/security/limits.conf"
                                         : "LimitNOFILE=65536 in shmqd.service, or ulimit -n";
         }

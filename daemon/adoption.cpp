@@ -1,37 +1,39 @@
 #include "daemon/adoption.hpp"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 #include <vector>
 
+#include "base/version.hpp"
 #include "daemon/log.hpp"
 
 namespace shmq::daemon {
 namespace {
 
 struct Found {
-    std::uint64_t kept_id = 0;
+    CatalogueEntry entry;
     Definition definition;
-    Registry::Memory memory;
 };
 
 class Adopting {
   public:
-    Adopting(Inherited& inherited, Store& store, Roster& roster, Registry& registry,
-             Supervisor& supervisor)
+    Adopting(Inherited& inherited, Store& store, const Heirs& heirs)
         : inherited_(inherited),
           store_(store),
-          roster_(roster),
-          registry_(registry),
-          supervisor_(supervisor) {}
+          catalogue_(heirs.catalogue),
+          roster_(heirs.roster),
+          registry_(heirs.registry),
+          supervisor_(heirs.supervisor) {}
 
     Adoption run();
 
   private:
-    // Empty: all definitions can be understood.
-    std::string read_definitions();
+    // Empty: all definitions can be understood. Changes nothing of what was left.
+    std::string read_catalogue();
     void forget_superseded();
     void take_queues();
+    void take_queue(const Found& found);
     void read_roster();
     void take_participants();
     void report(const std::shared_ptr<Queue>& queue, const Supervisor::Census& census);
@@ -39,10 +41,12 @@ class Adopting {
 
     Inherited& inherited_;
     Store& store_;
+    Catalogue& catalogue_;
     Roster& roster_;
     Registry& registry_;
     Supervisor& supervisor_;
     std::vector<Found> found_;
+    std::vector<std::uint32_t> useless_;                    // places in the catalogue
     std::map<std::string, std::shared_ptr<Queue>> queues_;  // by identity
     std::vector<RosterEntry> entries_;
     std::vector<std::uint32_t> places_;
@@ -50,7 +54,7 @@ class Adopting {
 };
 
 Adoption Adopting::run() {
-    result_.refusal = read_definitions();
+    result_.refusal = read_catalogue();
     if (!result_.refusal.empty()) return result_;
     take_queues();
     read_roster();
@@ -64,21 +68,37 @@ Adoption Adopting::run() {
     return result_;
 }
 
-std::string Adopting::read_definitions() {
-    for (auto& [name, fd] : inherited_) {
-        const std::uint64_t id = kept_id(name, kept::definition);
-        if (id == 0) continue;
-        auto definition = read_definition(fd.get());
+std::string Adopting::read_catalogue() {
+    const std::string again =
+        "; start that version again, or remove its queues with it before an upgrade";
+    const bool any = std::any_of(inherited_.begin(), inherited_.end(), [](const auto& kept) {
+        return kept_id(kept.first, kept::ring) != 0;
+    });
+    Fd file = take(inherited_, std::string(kept::catalogue));
+    const bool was_there = file.valid();
+    std::vector<CatalogueEntry> entries;
+    if (!catalogue_.adopt(std::move(file), entries)) {
+        if (any || was_there) {
+            return "the queues that were left cannot be taken over: another version made them, "
+                   "whose catalogue is not that of shmqd " +
+                   std::string(version_text()) + again;
+        }
+        if (!catalogue_.create()) return "no memory for the catalogue of queues";
+        store_.keep(std::string(kept::catalogue), catalogue_.fd());
+        return {};
+    }
+    for (CatalogueEntry& entry : entries) {
+        auto definition = parse_kept_definition(entry.text);
         if (definition) {
-            found_.push_back({id, std::move(*definition), {}});
+            found_.push_back({std::move(entry), std::move(*definition)});
         } else if (definition.error().incompatible) {
-            return "a queue cannot be taken over: " + definition.error().reason +
-                   "; start that version again, or remove its queues with it before an upgrade";
+            return "a queue cannot be taken over: " + definition.error().reason + again;
         } else {
             log().error("a definition that was kept is damaged: {}", definition.error().reason);
+            useless_.push_back(entry.place);
         }
     }
-    forget_superseded();
+    store_.kept(std::string(kept::catalogue), catalogue_.fd());
     return {};
 }
 
@@ -86,32 +106,49 @@ std::string Adopting::read_definitions() {
 void Adopting::forget_superseded() {
     std::map<std::string, std::uint64_t> latest;
     for (const Found& found : found_) {
-        std::uint64_t& id = latest[found.definition.identity];
-        id = std::max(id, found.kept_id);
+        std::uint64_t& serial = latest[found.definition.identity];
+        serial = std::max(serial, found.entry.serial);
     }
     std::erase_if(found_, [&](const Found& found) {
-        return found.kept_id < latest[found.definition.identity];
+        const bool superseded = found.entry.serial < latest[found.definition.identity];
+        if (superseded) useless_.push_back(found.entry.place);
+        return superseded;
     });
 }
 
 void Adopting::take_queues() {
-    for (Found& found : found_) {
-        found.memory.definition = take(inherited_, kept_name(kept::definition, found.kept_id));
-        const std::uint64_t memory_id =
-            found.definition.memory_id != 0 ? found.definition.memory_id : found.kept_id;
-        found.memory.ring = take(inherited_, kept_name(kept::ring, memory_id));
-        found.memory.pool = take(inherited_, kept_name(kept::pool, memory_id));
-        auto queue = registry_.adopt(found.definition, std::move(found.memory), found.kept_id);
+    forget_superseded();
+    for (const Found& found : found_)
+        take_queue(found);
+    for (const std::uint32_t place : useless_)
+        catalogue_.erase(place);
+}
+
+void Adopting::take_queue(const Found& found) {
+    const std::string ring = kept_name(kept::ring, found.entry.memory);
+    const std::string pool = kept_name(kept::pool, found.entry.memory);
+    Registry::Memory memory;
+    memory.ring = take(inherited_, ring);
+    const bool has_pool = found.definition.pool_inode != 0;
+    if (has_pool) memory.pool = take(inherited_, pool);
+    const bool whole = memory.ring && (memory.pool || !has_pool);
+    if (whole) {
+        auto queue = registry_.adopt(found.definition, std::move(memory),
+                                     Registry::Kept{found.entry.memory, found.entry.place});
         if (queue) {
             queues_.emplace(found.definition.identity, std::move(*queue));
-            continue;
+            return;
         }
         log().error("queue {} cannot be taken over: {}; its users go on with one another",
                     found.definition.name, queue.error());
-        store_.drop(kept_name(kept::definition, found.kept_id));
-        for (const char kind : {kept::ring, kept::pool})
-            store_.drop(kept_name(kind, memory_id));
+    } else {
+        result_.incomplete += 1;
+        log().warn("queue {}: its memory was not kept; it comes back if its users bring it",
+                   found.definition.name);
     }
+    useless_.push_back(found.entry.place);
+    store_.drop(ring);
+    store_.drop(pool);
 }
 
 void Adopting::read_roster() {
@@ -163,8 +200,8 @@ void Adopting::report(const std::shared_ptr<Queue>& queue, const Supervisor::Cen
 void Adopting::let_go_of_the_rest() {
     for (auto place = inherited_.begin(); place != inherited_.end();) {
         const std::string& name = place->first;
-        const bool ours = kept_id(name, kept::definition) != 0 || kept_id(name, kept::ring) != 0 ||
-                          kept_id(name, kept::pool) != 0 || kept_id(name, kept::process) != 0;
+        const bool ours = kept_id(name, kept::ring) != 0 || kept_id(name, kept::pool) != 0 ||
+                          kept_id(name, kept::process) != 0;
         if (ours) store_.drop(name);
         place = ours ? inherited_.erase(place) : std::next(place);
     }
@@ -172,9 +209,8 @@ void Adopting::let_go_of_the_rest() {
 
 }  // namespace
 
-Adoption adopt(Inherited& inherited, Store& store, Roster& roster, Registry& registry,
-               Supervisor& supervisor) {
-    return Adopting(inherited, store, roster, registry, supervisor).run();
+Adoption adopt(Inherited& inherited, Store& store, const Heirs& heirs) {
+    return Adopting(inherited, store, heirs).run();
 }
 
 }  // namespace shmq::daemon

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "daemon/catalogue.hpp"
 #include "daemon/keeper/inherited.hpp"
 #include "daemon/registry.hpp"
 #include "daemon/roster.hpp"
@@ -12,13 +13,21 @@ namespace shmq::daemon {
 
 struct Adoption {
     std::size_t queues = 0;
-    bool roster = false;  // its own was there
-    std::string refusal;  // not empty: nothing was touched, and nobody may go on from here
+    std::size_t incomplete = 0;  // whose memory was not kept: who uses one may bring it
+    bool roster = false;         // its own was there
+    std::string refusal;         // not empty: nothing was touched, and nobody may go on from here
+};
+
+// Who takes it.
+struct Heirs {
+    Catalogue& catalogue;
+    Roster& roster;
+    Registry& registry;
+    Supervisor& supervisor;
 };
 
 // Takes what it understands out of `inherited`. A queue of another format is a refusal for all, for
 // it could not be kept without being understood. What is damaged is logged, and let go of.
-Adoption adopt(Inherited& inherited, Store& store, Roster& roster, Registry& registry,
-               Supervisor& supervisor);
+Adoption adopt(Inherited& inherited, Store& store, const Heirs& heirs);
 
 }  // namespace shmq::daemon

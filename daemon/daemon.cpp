@@ -18,6 +18,7 @@
 #include "base/version.hpp"
 #include "daemon/accounts.hpp"
 #include "daemon/adoption.hpp"
+#include "daemon/catalogue.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/dead_letters.hpp"
 #include "daemon/events.hpp"
@@ -39,8 +40,8 @@ namespace {
 // Clients look for a daemon that is gone several times a second.
 constexpr Nanoseconds recovery_time_ns = nanoseconds_per_second;
 
-// Each session takes three descriptors, each queue three. The soft limit of 1024 is for programs
-// that use select().
+// Each session takes three descriptors, each queue one, and one for its blocks once it was used.
+// The soft limit of 1024 is for programs that use select().
 void raise_descriptor_limit() {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
@@ -85,7 +86,7 @@ struct Daemon::Parts {
           store(*io, timers),
           accounts(options.quotas),
           journals(*io, timers, state),
-          registry(accounts, store, journals),
+          registry(accounts, store, catalogue, journals),
           dead_letters(registry),
           supervisor(*io, timers, store, roster, dead_letters),
           methods(registry, dead_letters, supervisor, session_count, journals.recovering(), about),
@@ -98,6 +99,7 @@ struct Daemon::Parts {
     Timers timers;
     Store store;
     Roster roster;
+    Catalogue catalogue;
     Accounts accounts;
     StateDirectory::Opened state = std::unexpected("the state directory is not open yet");
     Journals journals;
@@ -219,7 +221,7 @@ bool Daemon::open_state() {
 
 bool Daemon::succeeds() const {
     return std::any_of(survival_.inherited.begin(), survival_.inherited.end(),
-                       [](const auto& kept) { return kept_id(kept.first, kept::definition) != 0; });
+                       [](const auto& kept) { return kept_id(kept.first, kept::ring) != 0; });
 }
 
 // Before anybody is answered.
@@ -230,8 +232,9 @@ bool Daemon::take_over() {
     parts.about.started_at = monotonic_now();
     parts.about.loop = parts.io->name();
     open_store();
-    Adoption adoption =
-        adopt(survival_.inherited, parts.store, parts.roster, parts.registry, parts.supervisor);
+    const Adoption adoption =
+        adopt(survival_.inherited, parts.store,
+              {parts.catalogue, parts.roster, parts.registry, parts.supervisor});
     if (!adoption.refusal.empty()) {
         problem_ = adoption.refusal;
         return false;
@@ -251,7 +254,8 @@ bool Daemon::take_over() {
     const bool may_be_held =
         std::any_of(parts.left_behind.begin(), parts.left_behind.end(),
                     [](const Journals::LeftBehind& left) { return left.of_this_boot; });
-    if (may_be_held || (!adoption.roster && parts.listener.predecessor_died())) {
+    if (may_be_held || adoption.incomplete != 0 ||
+        (!adoption.roster && parts.listener.predecessor_died())) {
         parts.about.awaits_memory = true;
         parts.timers.arm(parts.restore_timer, deadline_after(monotonic_now(), recovery_time_ns),
                          [this] { restore_durable(); });

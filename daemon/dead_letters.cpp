@@ -157,9 +157,9 @@ std::string DeadLetters::open_target(Queue& target) {
     if (geometry.has(shm::exclusive_producer) && target.producers > 0) {
         return fmt::format("queue {} has an exclusive producer attached", target.name());
     }
-    shm::AttachFailure failure;
-    if (!target.segment().create_pool(failure)) {
-        return fmt::format("no memory for queue {}: {}", target.name(), failure.detail);
+    if (auto made = registry_.make_pool(target); !made) {
+        return fmt::format("no memory for queue {}: {}", target.name(),
+                           wire::failure_text(made.error()));
     }
     target.supervise().refresh();
     return {};

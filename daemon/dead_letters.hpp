@@ -40,7 +40,7 @@ class DeadLetters {
   private:
     // Nothing and a reason, or the queue, ready to be moved to.
     std::shared_ptr<Queue> target_of(Queue& queue, std::string& why_not);
-    static std::string open_target(Queue& target);
+    std::string open_target(Queue& target);
     std::string redrive_one(const Caller& caller, Queue& queue, std::uint64_t sequence,
                             const std::string& to);
 

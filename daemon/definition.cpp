@@ -32,7 +32,7 @@ std::expected<wire::Json, DefinitionRefusal> json_of(std::string_view text) {
     return json;
 }
 
-std::expected<wire::Json, DefinitionRefusal> read_json(int fd) {
+std::expected<std::string, DefinitionRefusal> read_text(int fd) {
     struct stat status {};
     if (::fstat(fd, &status) != 0) return std::unexpected(refusal("it cannot be looked at"));
     const int seals = ::fcntl(fd, F_GET_SEALS);
@@ -50,7 +50,7 @@ std::expected<wire::Json, DefinitionRefusal> read_json(int fd) {
     if (::pread(fd, text.data(), text.size(), 0) != status.st_size) {
         return std::unexpected(refusal("it cannot be read"));
     }
-    return json_of(text);
+    return text;
 }
 
 // Before anything else is looked at: of another format, nothing else need make sense to us.
@@ -83,7 +83,6 @@ std::expected<Definition, DefinitionRefusal> definition_of(const wire::Json& jso
     members.require("mode", definition.ownership.mode);
     members.require("ring_inode", definition.ring_inode);
     members.require("pool_inode", definition.pool_inode);
-    members.take("memory_id", definition.memory_id);
     members.take("paused_producers", definition.paused.producers);
     members.take("paused_consumers", definition.paused.consumers);
     const wire::Json* options = members.require_any("options");
@@ -111,7 +110,6 @@ std::string definition_text(const Definition& definition) {
                              {"group", definition.ownership.group},
                              {"mode", definition.ownership.mode},
                              {"options", wire::to_json(definition.options)},
-                             {"memory_id", definition.memory_id},
                              {"paused_producers", definition.paused.producers},
                              {"paused_consumers", definition.paused.consumers},
                              {"ring_inode", definition.ring_inode},
@@ -136,11 +134,17 @@ Fd write_definition(const Definition& definition) {
     return fd;
 }
 
-std::expected<Definition, DefinitionRefusal> read_definition(int fd) {
-    auto json = read_json(fd);
+std::expected<Definition, DefinitionRefusal> parse_kept_definition(std::string_view text) {
+    auto json = json_of(text);
     if (!json) return std::unexpected(std::move(json.error()));
     if (auto refused = check_version(*json)) return std::unexpected(std::move(*refused));
     return definition_of(*json);
+}
+
+std::expected<Definition, DefinitionRefusal> read_definition(int fd) {
+    const auto text = read_text(fd);
+    if (!text) return std::unexpected(text.error());
+    return parse_kept_definition(*text);
 }
 
 std::uint64_t inode_of(int fd) {

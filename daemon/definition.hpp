@@ -1,6 +1,7 @@
-// What a queue is, in a form that outlives the daemon and that clients can carry but not forge: a
-// memfd that the daemon wrote and sealed against every change. Its owner, as fstat tells, is whom
-// the daemon runs as, and so is the owner of the memory it names by inode.
+// What a queue is, in a form that outlives the daemon: as text in its catalogue (catalogue.hpp),
+// and for clients, who can carry it but not forge it, in a memfd that the daemon wrote and sealed
+// against every change. Its owner, as fstat tells, is whom the daemon runs as, and so is the owner
+// of the memory it names by inode.
 #pragma once
 
 #include <sys/types.h>
@@ -29,10 +30,7 @@ struct Definition {
     wire::Ownership ownership{};
     wire::Options options;         // as in force
     std::uint64_t ring_inode = 0;  // of the memfds
-    std::uint64_t pool_inode = 0;  // 0: no pool
-    // The number that the memory is kept under; 0: the definition's own. A queue that was changed
-    // has another definition, and the same memory.
-    std::uint64_t memory_id = 0;
+    std::uint64_t pool_inode = 0;  // 0: no pool, or none yet
     Paused paused;
 };
 
@@ -41,10 +39,12 @@ struct DefinitionRefusal {
     std::string reason;
 };
 
-// As JSON, to be kept on disk; and back, whatever version of segments it was written beside: on
-// disk there are none.
+// As JSON, and back. On disk there is no memory, and it matters not beside which version of
+// segments it was written.
 std::string definition_text(const Definition& definition);
 std::expected<Definition, DefinitionRefusal> parse_definition(std::string_view text);
+// The same of what there is memory for: only of the version that this daemon knows.
+std::expected<Definition, DefinitionRefusal> parse_kept_definition(std::string_view text);
 
 // Sealed; invalid: errno.
 Fd write_definition(const Definition& definition);

@@ -62,7 +62,7 @@ bool accept_complaints(const std::vector<std::string>& complaints, const Surviva
     if (complaints.empty()) return true;
     const bool succeeds =
         std::any_of(survival.inherited.begin(), survival.inherited.end(), [](const auto& kept) {
-            return kept_id(kept.first, kept::definition) != 0 || kept.first == kept::keeper;
+            return kept_id(kept.first, kept::ring) != 0 || kept.first == kept::keeper;
         });
     if (succeeds) log().error("the configuration is not taken: the queues there are come first");
     return succeeds;

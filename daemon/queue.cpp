@@ -206,6 +206,7 @@ Sleeps Queue::sleeps_of(std::uint16_t number) const {
 
 Sleeps Queue::sleeps() const {
     Sleeps all = sleeps_left_;
+    if (segment_->untouched()) return all;
     for (std::uint32_t number = 1; number < segment_->geometry().shape.participants; ++number)
         all += sleeps_of(static_cast<std::uint16_t>(number));
     return all;

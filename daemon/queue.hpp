@@ -99,11 +99,11 @@ class Queue {
     enum class Alarm { held, journal };
     void raise_alarm(Alarm what, const std::string& text);
     bool removed = false;  // by the registry: nobody finds it any more
-    // What outlives this daemon: the number that its memory is kept under, and what the queue is,
-    // sealed (definition.hpp).
-    std::uint64_t kept_id = 0;
-    std::uint64_t definition_id = 0;  // the definition's, which is another after each change
-    Fd definition;
+    // What outlives this daemon: the number that its memory is kept under, and the place in the
+    // catalogue where it says what the queue is. Both are the registry's.
+    std::uint64_t memory_number = 0;
+    std::uint32_t catalogue_place = 0;
+    bool pool_is_kept = false;  // and named there
     // Until the next look for leases that ran out.
     Nanoseconds sweep_interval() const;
     Timer sweep_timer;

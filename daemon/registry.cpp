@@ -31,7 +31,8 @@ bool make_writable(Fd& memory) {
     return true;
 }
 
-// That no descriptor is left is the limit's doing, and can be mended: says which and how.
+}  // namespace
+
 wire::Failure explained(wire::Failure failure, const std::string& queue) {
     rlimit limit{};
     if (failure.parameters.value("errno", 0) != EMFILE || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
@@ -43,8 +44,6 @@ wire::Failure explained(wire::Failure failure, const std::string& queue) {
         queue, limit.rlim_cur);
     return failure;
 }
-
-}  // namespace
 
 Registry::~Registry() {
     SHMQ_CHECK(queues_.empty());
@@ -86,6 +85,13 @@ wire::Outcome<std::shared_ptr<Queue>> Registry::make(const Plan& plan, pid_t pid
     const std::optional<shm::Geometry> geometry = shm::plan(plan.shape);
     SHMQ_CHECK(geometry.has_value());
     const uid_t uid = plan.ownership.owner;
+    if (queues_.size() >= limits::queues_max) {
+        return std::unexpected(wire::system_error(
+            "keep another queue", ENFILE,
+            fmt::format("queue {}: the daemon has {} queues, and can leave no more to a successor; "
+                        "remove some, or start another daemon on a socket of its own",
+                        plan.name, queues_.size())));
+    }
     const std::uint64_t memory_bytes = geometry->segment_bytes + geometry->pool_bytes;
     if (auto failure = accounts_.charge_queue(uid, memory_bytes)) {
         log().warn("queue {} refused: quota of uid {} (pid {})", plan.name, uid, pid);
@@ -191,50 +197,87 @@ std::shared_ptr<Queue> Registry::by_identity(const std::uint8_t (&identity)[16])
 
 // ---- What outlives this daemon -----------------------------------------------------------------
 
-// The pool is made now, so that the definition can name it; its memory is touched when used. The
-// definition goes last: who has it has everything.
+// The entry goes last: who has it has everything. What writes to a journal, or reads from it, needs
+// blocks whether there are clients or not.
 wire::Outcome<void> Registry::keep(Queue& queue) {
     shm::Segment& segment = queue.segment();
-    shm::AttachFailure failure;
-    if (!segment.create_pool(failure)) {
-        log().error("queue {}: no pool: {}", queue.name(), failure.detail);
+    const bool has_journal = segment.geometry().has(shm::journal_present);
+    if (shm::AttachFailure failure; has_journal && !segment.create_pool(failure)) {
         return std::unexpected(wire::system_error("create pool", failure.os_error, failure.detail));
     }
-    queue.kept_id = queue.definition_id = next_kept_id_++;
-    // Of one that a client brings the memory's number is of another life.
-    queue.definition = write_definition_of(queue);
-    if (!queue.definition) return std::unexpected(wire::system_error("write definition", errno));
+    queue.supervise().refresh();
+    queue.memory_number = memory_numbers_.take();
+    store_.keep(kept_name(kept::ring, queue.memory_number), segment.ring_fd());
     if (segment.pool_fd() >= 0) {
-        store_.keep(kept_name(kept::pool, queue.kept_id), segment.pool_fd());
+        store_.keep(kept_name(kept::pool, queue.memory_number), segment.pool_fd());
     }
-    store_.keep(kept_name(kept::ring, queue.kept_id), segment.ring_fd());
-    store_.keep(kept_name(kept::definition, queue.definition_id), queue.definition.get());
+    queue.pool_is_kept = segment.pool_fd() >= 0;
+    auto written = write_down(queue);
+    if (!written) drop(queue);
+    return written;
+}
+
+namespace {
+
+Definition definition_of(const Queue& queue) {
+    const shm::Segment& segment = queue.segment();
+    return {.name = queue.name(),
+            .identity = queue.identity(),
+            .ownership = queue.ownership(),
+            .options = queue.options(),
+            .ring_inode = inode_of(segment.ring_fd()),
+            .pool_inode = segment.pool_fd() < 0 ? 0 : inode_of(segment.pool_fd()),
+            .paused = queue.paused()};
+}
+
+}  // namespace
+
+// The new entry before the old one goes: a successor that finds both takes the new.
+wire::Outcome<void> Registry::write_down(Queue& queue) {
+    const std::uint32_t place =
+        catalogue_.add(queue.memory_number, definition_text(definition_of(queue)));
+    if (place == 0) return std::unexpected(wire::system_error("write definition", errno));
+    catalogue_.erase(std::exchange(queue.catalogue_place, place));
     return {};
 }
 
-Fd Registry::write_definition_of(const Queue& queue) const {
-    const shm::Segment& segment = queue.segment();
-    return write_definition({.name = queue.name(),
-                             .identity = queue.identity(),
-                             .ownership = queue.ownership(),
-                             .options = queue.options(),
-                             .ring_inode = inode_of(segment.ring_fd()),
-                             .pool_inode = segment.pool_fd() < 0 ? 0 : inode_of(segment.pool_fd()),
-                             .memory_id = queue.kept_id,
-                             .paused = queue.paused()});
+// A successor that finds the pool kept and not named lets go of it: nothing is in it yet.
+wire::Outcome<void> Registry::make_pool(Queue& queue) {
+    shm::Segment& segment = queue.segment();
+    if (segment.geometry().pool_bytes == 0 || queue.pool_is_kept) return {};
+    shm::AttachFailure failure;
+    if (!segment.create_pool(failure)) {
+        log().error("queue {}: no pool: {}", queue.name(), failure.detail);
+        return std::unexpected(explained(
+            wire::system_error("create pool", failure.os_error, failure.detail), queue.name()));
+    }
+    queue.supervise().refresh();
+    store_.keep(kept_name(kept::pool, queue.memory_number), segment.pool_fd());
+    auto written = write_down(queue);
+    queue.pool_is_kept = written.has_value();
+    return written;
 }
 
-void Registry::drop(const Queue& queue) {
-    store_.drop(kept_name(kept::definition, queue.definition_id));
-    store_.drop(kept_name(kept::ring, queue.kept_id));
-    if (queue.segment().pool_fd() >= 0) store_.drop(kept_name(kept::pool, queue.kept_id));
+wire::Outcome<Fd> Registry::definition_for_client(Queue& queue) {
+    if (auto made = make_pool(queue); !made) return std::unexpected(made.error());
+    Fd definition = write_definition(definition_of(queue));
+    if (!definition) {
+        return std::unexpected(
+            explained(wire::system_error("write definition", errno), queue.name()));
+    }
+    return definition;
+}
+
+void Registry::drop(Queue& queue) {
+    catalogue_.erase(std::exchange(queue.catalogue_place, 0));
+    store_.drop(kept_name(kept::ring, queue.memory_number));
+    if (queue.segment().pool_fd() >= 0) store_.drop(kept_name(kept::pool, queue.memory_number));
+    memory_numbers_.give_back(std::exchange(queue.memory_number, 0));
 }
 
 std::expected<std::shared_ptr<Queue>, std::string> Registry::adopt(const Definition& definition,
                                                                    Memory memory,
-                                                                   std::uint64_t kept_id) {
-    const std::uint64_t memory_id = definition.memory_id != 0 ? definition.memory_id : kept_id;
-    next_kept_id_ = std::max({next_kept_id_, kept_id + 1, memory_id + 1});
+                                                                   std::optional<Kept> kept) {
     if (queues_.contains(definition.name)) {
         return std::unexpected("there is another queue of that name");
     }
@@ -265,17 +308,17 @@ std::expected<std::shared_ptr<Queue>, std::string> Registry::adopt(const Definit
     }
     queue->change(definition.options, definition.ownership);
     queue->pause(definition.paused);
-    queue->definition = std::move(memory.definition);
-    if (kept_id == 0) {
-        if (auto kept = keep(*queue); !kept) return std::unexpected(kept.error().error);
+    if (!kept) {
+        if (auto done = keep(*queue); !done) return std::unexpected(done.error().error);
     } else {
-        queue->kept_id = memory_id;
-        queue->definition_id = kept_id;
-        if (queue->segment().pool_fd() >= 0) {
-            store_.kept(kept_name(kept::pool, memory_id), queue->segment().pool_fd());
+        memory_numbers_.reserve(kept->memory_number);
+        queue->memory_number = kept->memory_number;
+        queue->catalogue_place = kept->catalogue_place;
+        queue->pool_is_kept = queue->segment().pool_fd() >= 0;
+        store_.kept(kept_name(kept::ring, queue->memory_number), queue->segment().ring_fd());
+        if (queue->pool_is_kept) {
+            store_.kept(kept_name(kept::pool, queue->memory_number), queue->segment().pool_fd());
         }
-        store_.kept(kept_name(kept::ring, memory_id), queue->segment().ring_fd());
-        store_.kept(kept_name(kept::definition, kept_id), queue->definition.get());
     }
     accounts_.take_over_queue(queue->ownership().owner, queue->memory_bytes());
     queues_.emplace(queue->name(), queue);

@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "daemon/accounts.hpp"
+#include "daemon/catalogue.hpp"
 #include "daemon/definition.hpp"
 #include "daemon/journals.hpp"
 #include "daemon/keeper/store.hpp"
+#include "daemon/numbers.hpp"
 #include "daemon/queue.hpp"
 #include "daemon/random_identity.hpp"
 #include "daemon/rights.hpp"
@@ -21,19 +23,26 @@
 
 namespace shmq::daemon {
 
+// That no descriptor is left is the limit's doing, and can be mended: says which and how.
+wire::Failure explained(wire::Failure failure, const std::string& queue);
+
 class Registry {
   public:
-    Registry(Accounts& accounts, Store& store, Journals& journals)
-        : accounts_(accounts), store_(store), journals_(journals) {}
+    Registry(Accounts& accounts, Store& store, Catalogue& catalogue, Journals& journals)
+        : accounts_(accounts), store_(store), catalogue_(catalogue), journals_(journals) {}
     ~Registry();
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
 
     // The descriptors of a queue.
     struct Memory {
-        Fd definition;
         Fd ring;
         Fd pool;  // invalid: none
+    };
+    // How a predecessor kept one.
+    struct Kept {
+        std::uint64_t memory_number = 0;
+        std::uint32_t catalogue_place = 0;
     };
     struct Created {
         std::shared_ptr<Queue> queue;
@@ -66,16 +75,22 @@ class Registry {
                                                Right right, std::uint32_t rights) const;
     // All that the caller may see, by name.
     std::vector<std::shared_ptr<Queue>> list(const Caller& caller) const;
-    // A queue that a predecessor made: from what was kept (`kept_id`), or from what a client
-    // brought (0), and is kept from now on. The memory is checked against the definition. Or why
-    // not.
+    // A queue that a predecessor made: from what was kept, or from what a client brought (not
+    // `kept`), and is kept from now on. The memory is checked against the definition. Or why not.
     std::expected<std::shared_ptr<Queue>, std::string> adopt(const Definition& definition,
-                                                             Memory memory, std::uint64_t kept_id);
+                                                             Memory memory,
+                                                             std::optional<Kept> kept = {});
     // A durable queue whose memory is gone: made anew, with the messages of its log. Or why not.
     std::expected<std::shared_ptr<Queue>, std::string> restore(const Definition& definition);
     // The queue for the dead letters of another: made where it is missing, as that one's owner
     // would. REQUIRES: the policy of `source` names one.
     wire::Outcome<std::shared_ptr<Queue>> dead_letter_queue(const Queue& source);
+    // Makes its pool where it needs one and has none yet: to be called before anybody may put a
+    // message into it. An idle queue that nobody has used is one descriptor.
+    wire::Outcome<void> make_pool(Queue& queue);
+    // What a participant is given to carry, for a daemon that has lost the queue. Makes the pool,
+    // which it names.
+    wire::Outcome<Fd> definition_for_client(Queue& queue);
     bool has(const std::string& identity) const;
     // Null: none of these 16 bytes.
     std::shared_ptr<Queue> by_identity(const std::uint8_t (&identity)[16]) const;
@@ -105,17 +120,18 @@ class Registry {
 
     // So that a successor finds it.
     wire::Outcome<void> keep(Queue& queue);
-    void drop(const Queue& queue);
+    void drop(Queue& queue);
     // So that a successor finds it as it is now.
     wire::Outcome<void> keep_changed(Queue& queue);
-    Fd write_definition_of(const Queue& queue) const;
+    wire::Outcome<void> write_down(Queue& queue);
     wire::Outcome<void> check_owner(const Caller& caller, const Queue& queue, const Edit& edit);
 
     Accounts& accounts_;
     Store& store_;
+    Catalogue& catalogue_;
     Journals& journals_;
     wire::Options defaults_;
-    std::uint64_t next_kept_id_ = 1;
+    Numbers memory_numbers_;
     std::map<std::string, std::shared_ptr<Queue>, std::less<>> queues_;
 };
 

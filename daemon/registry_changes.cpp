@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "daemon/events.hpp"
-#include "daemon/keeper/inherited.hpp"
 #include "daemon/log.hpp"
 #include "daemon/queue_options.hpp"
 #include "daemon/registry.hpp"
@@ -121,14 +120,8 @@ wire::Outcome<std::shared_ptr<Queue>> Registry::pause(const Caller& caller, cons
     return found;
 }
 
-// The new definition is kept before the old one goes: a successor that finds both takes the new.
 wire::Outcome<void> Registry::keep_changed(Queue& queue) {
-    Fd definition = write_definition_of(queue);
-    if (!definition) return std::unexpected(wire::system_error("write definition", errno));
-    const std::uint64_t before = std::exchange(queue.definition_id, next_kept_id_++);
-    store_.keep(kept_name(kept::definition, queue.definition_id), definition.get());
-    store_.drop(kept_name(kept::definition, before));
-    queue.definition = std::move(definition);
+    if (auto written = write_down(queue); !written) return written;
     if (!queue.journal) return {};
     if (auto written = journals_.write_definition(queue); !written) {
         log().error("queue {}: its change is not on disk, and lasts as long as its memory: {}",

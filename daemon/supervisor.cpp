@@ -312,13 +312,10 @@ Holder* Supervisor::holder_of(const Queue& queue, wire::Role role) {
 wire::Outcome<Supervisor::Attached> Supervisor::descriptors_for(Queue& queue, wire::Role role) {
     const shm::Segment& segment = queue.segment();
     Attached attached;
-    if (role != wire::Role::observer) attached.definition = queue.definition.duplicate();
     attached.ring = role == wire::Role::observer
                         ? shm::Segment::reopen_read_only(segment.ring_fd())
                         : Fd(::fcntl(segment.ring_fd(), F_DUPFD_CLOEXEC, 0));
-    if (!attached.ring || (role != wire::Role::observer && !attached.definition)) {
-        return std::unexpected(wire::system_error("open ring", errno));
-    }
+    if (!attached.ring) return std::unexpected(wire::system_error("open ring", errno));
     if (segment.pool_fd() < 0) return attached;
     attached.pool = role == wire::Role::producer
                         ? Fd(::fcntl(segment.pool_fd(), F_DUPFD_CLOEXEC, 0))

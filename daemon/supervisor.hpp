@@ -114,10 +114,10 @@ class Supervisor {
         bool exclusive = false;
         std::uint32_t in_flight = 0;
         Fd ring;
-        Fd pool;        // invalid: no pool
-        Fd definition;  // invalid for observers
+        Fd pool;  // invalid: no pool, or, for an observer, none yet
     };
-    // REQUIRES: the caller's rights were checked. in_flight 0: the queue's.
+    // REQUIRES: the caller's rights were checked; who is no observer finds the pool made. in_flight
+    // 0: the queue's.
     wire::Outcome<Attached> attach(Holder& holder, const std::shared_ptr<Queue>& queue,
                                    wire::Role role, std::uint32_t in_flight);
     wire::Outcome<void> detach(Holder& holder, const std::shared_ptr<Queue>& queue,

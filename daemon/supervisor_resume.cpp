@@ -47,9 +47,10 @@ wire::Role role_of(bool producer) {
 
 // The pidfd first: an entry of the roster whose process nobody kept makes a stray.
 void Supervisor::enter(Holder& holder, Participant& participant) {
-    if (holder.kept_id_ == 0 && holder.pidfd_) {
+    const std::string name = kept_name(kept::process, next_kept_id_);
+    if (holder.kept_id_ == 0 && holder.pidfd_ && store_.has_room_for(name)) {
         holder.kept_id_ = next_kept_id_++;
-        store_.keep(kept_name(kept::process, holder.kept_id_), holder.pidfd_.get());
+        store_.keep(name, holder.pidfd_.get());
     }
     participant.place = roster_.add({.identity = participant.queue->identity(),
                                      .key = holder.key_,
@@ -198,6 +199,10 @@ Supervisor::Census Supervisor::settle(const std::shared_ptr<Queue>& queue) {
     std::vector<bool> held(queue->segment().geometry().shape.participants, false);
     for (auto place = holders_.begin(); place != holders_.end();) {
         Holder& holder = **place++;
+        const bool uses_it =
+            std::any_of(holder.participants_.begin(), holder.participants_.end(),
+                        [&](const Participant& each) { return each.queue == queue; });
+        if (!uses_it) continue;  // no system call for each holder and each queue
         const bool dead = holder.dead_ || (holder.pidfd_ && has_ended(holder.pidfd_.get()));
         if (dead) learn_cause(holder);
         std::vector<Participant> leaving;
@@ -220,7 +225,8 @@ Supervisor::Census Supervisor::settle(const std::shared_ptr<Queue>& queue) {
         }
     }
     // Given out, and told to nobody, before the predecessor died; or half taken back.
-    for (std::uint32_t number = 1; number < held.size(); ++number) {
+    const bool untouched = queue->segment().untouched();
+    for (std::uint32_t number = 1; number < held.size() && !untouched; ++number) {
         if (held[number]) continue;
         census.reclaimed +=
             queue->supervise().reclaim(static_cast<std::uint16_t>(number), shm::Ending::detached);

@@ -286,8 +286,15 @@ wire::Outcome<Reply> Methods::attach(Session& session, const wire::Call& call, w
     const auto queue = registry_.find(session.caller, name, right, rights);
     if (!queue) return std::unexpected(unless_recovering(name, queue.error()));
     if (auto failure = unless_recovered(**queue)) return std::unexpected(*failure);
+    // Where it is out of service, the attach says so.
+    Fd definition;
+    if (role != wire::Role::observer && !(*queue)->quarantined()) {
+        auto written = registry_.definition_for_client(**queue);
+        if (!written) return std::unexpected(written.error());
+        definition = std::move(*written);
+    }
     auto attached = supervisor_.attach(*session.holder, *queue, role, in_flight);
-    if (!attached) return std::unexpected(attached.error());
+    if (!attached) return std::unexpected(explained(attached.error(), name));
     Reply reply;
     reply.parameters = {{"participant", attached->number},
                         {"generation", attached->generation},
@@ -299,9 +306,9 @@ wire::Outcome<Reply> Methods::attach(Session& session, const wire::Call& call, w
         reply.parameters["pool"] = 1;
         reply.descriptors.push_back(std::move(attached->pool));
     }
-    if (attached->definition) {
+    if (definition) {
         reply.parameters["definition"] = reply.descriptors.size();
-        reply.descriptors.push_back(std::move(attached->definition));
+        reply.descriptors.push_back(std::move(definition));
     }
     return reply;
 }
@@ -342,14 +349,14 @@ wire::Outcome<Reply> Methods::reattach(Session& session, const wire::Call& call,
     members.require("ring", ring);
     members.take("pool", pool);
     if (auto failure = members.finish()) return std::unexpected(*failure);
+    const Fd what = frame.take_descriptor(definition);
     Registry::Memory memory;
-    memory.definition = frame.take_descriptor(definition);
     memory.ring = frame.take_descriptor(ring);
     if (pool) memory.pool = frame.take_descriptor(*pool);
-    if (!memory.definition || !memory.ring) {
+    if (!what || !memory.ring) {
         return std::unexpected(wire::definition_refused("a descriptor is missing"));
     }
-    const auto queue = find_or_adopt(session, std::move(memory));
+    const auto queue = find_or_adopt(session, what, std::move(memory));
     if (!queue) return std::unexpected(queue.error());
     if (!supervisor_.reattach(*session.holder, *queue, number, generation)) {
         log().warn("queue {}: pid {} (uid {}) is not participant {} of generation {}",
@@ -362,9 +369,9 @@ wire::Outcome<Reply> Methods::reattach(Session& session, const wire::Call& call,
 }
 
 // No right is asked: who brings the ring has it already, and had the right when it got it.
-wire::Outcome<std::shared_ptr<Queue>> Methods::find_or_adopt(const Session& session,
+wire::Outcome<std::shared_ptr<Queue>> Methods::find_or_adopt(const Session& session, const Fd& what,
                                                              Registry::Memory memory) {
-    const auto definition = read_definition(memory.definition.get());
+    const auto definition = read_definition(what.get());
     if (!definition) {
         log().warn("pid {} (uid {}) brings a queue that is refused: {}", session.caller.pid,
                    session.caller.uid, definition.error().reason);
@@ -383,7 +390,7 @@ wire::Outcome<std::shared_ptr<Queue>> Methods::find_or_adopt(const Session& sess
         registry_.remove(*known);
         supervisor_.forget(**known);
     }
-    const auto queue = registry_.adopt(*definition, std::move(memory), 0);
+    const auto queue = registry_.adopt(*definition, std::move(memory));
     if (!queue) {
         log().error("pid {} (uid {}) brings back queue {}, which cannot be taken over: {}",
                     session.caller.pid, session.caller.uid, definition->name, queue.error());

@@ -90,7 +90,7 @@ class Methods {
                                                    wire::Frame& frame);
 
     // The queue that a client's definition means; taken over from the client where it is unknown.
-    wire::Outcome<std::shared_ptr<Queue>> find_or_adopt(const Session& session,
+    wire::Outcome<std::shared_ptr<Queue>> find_or_adopt(const Session& session, const Fd& what,
                                                         Registry::Memory memory);
     // The same failure, or Recovering where the queue may yet be brought back.
     wire::Failure unless_recovering(const std::string& name, wire::Failure failure) const;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "daemon/keeper/inherited.hpp"
 #include "daemon/keeper/message.hpp"
 #include "daemon/log.hpp"
 
@@ -57,6 +58,7 @@ void Store::use_keeper(Fd socket, std::function<Fd()> start) {
 void Store::remember(const std::string& name, int fd) {
     forget(name);
     by_name_[name] = next_;
+    names_bytes_ += name.size() + 1;
     entries_.emplace(next_++, Entry{name, fd});
 }
 
@@ -65,6 +67,11 @@ void Store::forget(const std::string& name) {
     if (found == by_name_.end()) return;
     entries_.erase(found->second);
     by_name_.erase(found);
+    names_bytes_ -= name.size() + 1;
+}
+
+bool Store::has_room_for(const std::string& name) const {
+    return names_bytes_ + name.size() + 1 <= names_max_bytes;
 }
 
 void Store::keep(const std::string& name, int fd) {

@@ -45,6 +45,8 @@ class Store {
     void say_last();
 
     std::size_t kept_count() const { return by_name_.size(); }
+    // Whether one more of that name comes back to a successor along with all the others.
+    bool has_room_for(const std::string& name) const;
 
   private:
     struct Message {
@@ -78,6 +80,7 @@ class Store {
     bool ready_ = false;
     bool ending_ = false;
     std::uint64_t next_ = 0;
+    std::size_t names_bytes_ = 0;             // a separator each
     std::map<std::uint64_t, Entry> entries_;  // in the order in which they were kept
     std::map<std::string, std::uint64_t> by_name_;
     std::deque<Message> pending_;

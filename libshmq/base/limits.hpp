@@ -65,6 +65,8 @@ constexpr std::uint64_t journal_pending_max_bytes = 4 * journal_batch_max_bytes;
 constexpr std::uint64_t journal_counts_max_bytes = 2048;
 constexpr std::uint64_t spill_limit_min_bytes = std::uint64_t{1} << 20;  // and two messages
 
+// Of one daemon: the names of what it leaves to its successor have an end (keeper/inherited.hpp).
+constexpr std::size_t queues_max = 12'288;
 // Per uid, unless the daemon is told otherwise.
 constexpr std::uint32_t queues_per_uid_max = 16384;
 constexpr std::uint32_t sessions_per_uid_max = 4096;

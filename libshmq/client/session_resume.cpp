@@ -67,8 +67,9 @@ void Session::Link::hold(const std::string& queue, std::uint16_t number, Reply& 
     keep_connected(shared_from_this());
 }
 
-// Copies, for the handles close theirs; one set for all participants in a queue. Out of descriptors
-// or with a daemon that gives none, the session carries nothing, and only a keeper can help.
+// Copies, for the handles close theirs; one set for all participants in a queue, with what the
+// daemon said last that the queue is. Out of descriptors or with a daemon that gives none, the
+// session carries nothing, and only a keeper can help.
 std::shared_ptr<Session::Link::Carried> Session::Link::carry(const std::string& queue,
                                                              Reply& reply) {
     const auto copy = [&](const char* member) {
@@ -79,16 +80,18 @@ std::shared_ptr<Session::Link::Carried> Session::Link::carry(const std::string& 
     };
     auto carried = std::make_shared<Carried>();
     carried->definition = copy("definition");
-    if (!carried->definition) return nullptr;
-    for (const auto& [who, held] : attached_) {
-        if (who.first == queue && held.carried != nullptr &&
-            same_file(held.carried->definition, carried->definition)) {
-            return held.carried;
-        }
-    }
     carried->ring = copy("ring");
+    if (!carried->definition || !carried->ring) return nullptr;
+    for (const auto& [who, held] : attached_) {
+        if (who.first != queue || held.carried == nullptr ||
+            !same_file(held.carried->ring, carried->ring)) {
+            continue;
+        }
+        held.carried->definition = std::move(carried->definition);
+        return held.carried;
+    }
     carried->pool = copy("pool");
-    return carried->ring ? carried : nullptr;
+    return carried;
 }
 
 // ---- Coming back -------------------------------------------------------------------------------

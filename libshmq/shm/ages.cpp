@@ -23,6 +23,7 @@ std::uint64_t read_position(const QueueView& view) {
 }  // namespace
 
 Ages ages_of(const Segment& segment, Nanoseconds now) {
+    if (segment.untouched()) return {};
     const QueueView view(segment.ring_base(), nullptr, segment.geometry());
     const std::uint64_t read = read_position(view);
     Ages ages;

@@ -120,7 +120,7 @@ void sum_participant(const ParticipantRecord& record, TotalCounts& counts) {
     if (role == Role::consumer) ++counts.consumers;
 }
 
-TotalCounts sum_once(const QueueView& view) {
+TotalCounts sum_once(const QueueView& view, bool untouched) {
     const Totals& totals = view.header->totals;
     const auto get = [](const Atomic<std::uint64_t>& counter) {
         return counter.load(memory_order_relaxed);
@@ -152,6 +152,7 @@ TotalCounts sum_once(const QueueView& view) {
     counts.reclaimed_claims = get(totals.reclaimed_claims);
     counts.reclaimed_blocks = get(totals.reclaimed_blocks);
     counts.reclaimed_parties = get(totals.reclaimed_parties);
+    if (untouched) return counts;
     for (std::uint32_t number = 1; number < view.geometry->shape.participants; ++number) {
         sum_participant(view.participants[number], counts);
     }
@@ -196,6 +197,7 @@ std::string dead_reason(const DeadLetterRecord& record) {
 StateCounts count_states(const Segment& segment) {
     const QueueView view = view_of(segment);
     StateCounts counts;
+    if (segment.untouched()) return counts;
     for (std::uint64_t index = 0; index < view.ring.capacity(); ++index) {
         const SlotWord word = view.ring.word_at(index);
         if (holds_message(word.state())) counts.bytes += view.length_at(index);
@@ -240,7 +242,7 @@ TotalCounts count_totals(const Segment& segment) {
     TotalCounts counts;
     for (int looks = 0; looks < looks_most; ++looks) {
         const std::uint64_t before = view.header->totals.version.load(memory_order_acquire);
-        counts = sum_once(view);
+        counts = sum_once(view, segment.untouched());
         atomic_fence(memory_order_acquire);
         const std::uint64_t behind = view.header->totals.version.load(memory_order_relaxed);
         if (before == behind && before % 2 == 0) break;
@@ -251,6 +253,7 @@ TotalCounts count_totals(const Segment& segment) {
 std::vector<ParticipantView> list_participants(const Segment& segment) {
     const QueueView view = view_of(segment);
     std::vector<ParticipantView> participants;
+    if (segment.untouched()) return participants;
     for (std::uint32_t number = 1; number < view.geometry->shape.participants; ++number) {
         const ParticipantRecord& record = view.participants[number];
         const auto state = static_cast<ParticipantState>(record.state.load(memory_order_acquire));

@@ -1,7 +1,8 @@
 // Every byte that processes share, and no code that acts on it.
 //
-// A queue is one sealed memfd, the ring segment, and from its first large message on a second one,
-// the pool. The ring segment holds, in this order and at the offsets that geometry.hpp plans:
+// A queue is one sealed memfd, the ring segment, and from its first participant on a second one,
+// the pool, unless every message fits a slot. The ring segment holds, in this order and at the
+// offsets that geometry.hpp plans:
 //   SegmentHeader | ParticipantRecord[participants] | returned map: cell[N] | attempts[N] | note[N]
 //   | first failure[N] | LSN[N], with a journal | BlockRecord[blocks] | slot[N]
 //   | ingress slot[M], with a journal

@@ -184,6 +184,7 @@ void Move::mark(std::uint64_t sequence, std::uint64_t position, std::uint32_t de
 
 std::vector<Unfinished> Supervise::unfinished() {
     std::vector<Unfinished> found;
+    if (segment_.untouched()) return found;
     const MoveMark& mark = view_.header->incoming;
     const std::uint64_t position = mark.position.load(memory_order_acquire);
     for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index) {

@@ -56,6 +56,12 @@ class Segment {
     bool create_pool(AttachFailure& failure);
     bool attach_pool(Fd pool, AttachFailure& failure);
 
+    // Of a supervisor's: nobody has put anything into it yet, for the pool that it needs is made
+    // before. A walk through it would find nothing, and make the kernel give it memory.
+    bool untouched() const {
+        return access_ == Access::supervisor && geometry_.pool_bytes != 0 && pool_base_ == nullptr;
+    }
+
     const Geometry& geometry() const { return geometry_; }
     const Policy& policy() const { return policy_; }
     // Supervisor: from now on these hold instead of what the queue was made with.

@@ -81,7 +81,8 @@ void Supervise::resume(std::uint16_t number) {
 
 void Supervise::share_in_flight(std::uint32_t wanted) {
     std::uint64_t consumers = 0;
-    for (std::uint32_t number = 1; number < segment_.geometry().shape.participants; ++number) {
+    const std::uint32_t end = segment_.untouched() ? 0 : segment_.geometry().shape.participants;
+    for (std::uint32_t number = 1; number < end; ++number) {
         const ParticipantRecord& record = view_.participants[number];
         if (present(state_of(record)) && is_consumer(record)) ++consumers;
     }

@@ -16,6 +16,7 @@ std::uint64_t Supervise::sweep(Nanoseconds now, const Stopped& stopped) {
     now_ = now;
     next_due_ = no_deadline;
     saw_leases_ = false;
+    if (segment_.untouched()) return 0;
     std::uint64_t acted = 0;
     for (std::uint64_t index = 0; index < view_.ring.capacity(); ++index) {
         if (sweep_slot(index, view_.ring.word_at(index), stopped)) ++acted;

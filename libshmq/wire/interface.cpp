@@ -99,7 +99,8 @@ type Event (
 method Watch(name: ?string) -> (event: Event)
 
 # role observer: a read-only mapping for peek, pending and top; takes the right to consume or manage.
-# ring, pool: indices of descriptors; no pool where every message fits its slot.
+# ring, pool: indices of descriptors; no pool where every message fits its slot, and none for an
+# observer of a queue that nobody has used yet.
 # Producers get both writable, consumers the pool read-only, observers both.
 # generation, definition: to be kept for Reattach; no definition for observers.
 method Attach(name: string, role: (producer, consumer, observer), in_flight: ?int) -> (

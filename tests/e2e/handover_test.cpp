@@ -5,9 +5,9 @@
 
 #include <map>
 
+#include "daemon/catalogue.hpp"
 #include "daemon/definition.hpp"
-#include "daemon/keeper/message.hpp"
-#include "e2e/daemon_process.hpp"
+#include "e2e/fake_manager.hpp"
 #include "shm/layout.hpp"
 
 namespace shmq::daemon::test {
@@ -16,67 +16,6 @@ namespace {
 namespace error = wire::error;
 namespace method = wire::method;
 using wire::Json;
-
-// Keeps what it is given, as systemd's descriptor store does.
-class FakeManager {
-  public:
-    explicit FakeManager(const TemporaryDirectory& directory)
-        : path_(directory / "notify"), socket_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        std::strncpy(address.sun_path, path_.c_str(), sizeof(address.sun_path) - 1);
-        EXPECT_EQ(::bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    }
-    // Takes what has come.
-    void take() {
-        Notice notice;
-        for (Fd fd; receive_notice(socket_.get(), notice, fd) == NoticeReceived::notice;
-             notice = {}, fd.reset()) {
-            if (notice.store) kept[notice.name] = std::move(fd);
-            if (notice.remove) kept.erase(notice.name);
-            ready += notice.ready ? 1 : 0;
-            stopping += notice.stopping ? 1 : 0;
-        }
-    }
-    bool comes_to(const std::function<bool()>& wanted) {
-        return eventually([&] {
-            take();
-            return wanted();
-        });
-    }
-    std::size_t count(char kind) const {
-        std::size_t found = 0;
-        for (const auto& [name, fd] : kept)
-            found += kept_id(name, kind) != 0 ? 1u : 0u;
-        return found;
-    }
-    // To be run before the daemon's exec: the environment of a service, with all that is kept.
-    std::function<void()> environment() const {
-        return [this] {
-            ::setenv("NOTIFY_SOCKET", path_.c_str(), 1);
-            if (kept.empty()) return;
-            std::string names;
-            std::vector<int> sources;
-            for (const auto& [name, fd] : kept) {
-                names += (names.empty() ? "" : ":") + name;
-                sources.push_back(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 200));
-            }
-            for (std::size_t index = 0; index < sources.size(); ++index)
-                ::dup2(sources[index], 3 + static_cast<int>(index));
-            ::setenv("LISTEN_FDS", std::to_string(sources.size()).c_str(), 1);
-            ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
-            ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
-        };
-    }
-
-    std::map<std::string, Fd> kept;
-    int ready = 0;
-    int stopping = 0;
-
-  private:
-    std::string path_;
-    Fd socket_;
-};
 
 class Handover : public testing::Test {
   protected:
@@ -95,13 +34,15 @@ TEST_F(Handover, a_service_manager_keeps_queues_from_one_daemon_to_the_next) {
         send_messages(client, "q", 5);
         Attached attached(client, "q", "consumer");
         EXPECT_TRUE(manager_.comes_to([&] {
-            return manager_.ready == 1 && manager_.count(kept::definition) == 2 &&
+            return manager_.ready == 1 && manager_.count(kept::ring) == 2 &&
                    manager_.count(kept::process) == 1;
         }));
+        EXPECT_EQ(manager_.count(kept::pool), 1u) << "of the one that is used";
+        EXPECT_EQ(manager_.catalogue().size(), 2u);
         EXPECT_EQ(client.call(method::remove, {{"name", "gone"}}).error, "");
-        EXPECT_TRUE(manager_.comes_to([&] { return manager_.count(kept::definition) == 1; }));
-        EXPECT_EQ(manager_.count(kept::ring), 1u);
+        EXPECT_TRUE(manager_.comes_to([&] { return manager_.count(kept::ring) == 1; }));
         EXPECT_EQ(manager_.count(kept::pool), 1u);
+        EXPECT_EQ(manager_.catalogue().size(), 1u);
         before = client.describe("q");
         daemon.stop(SIGKILL);
     }
@@ -119,7 +60,8 @@ TEST_F(Handover, a_service_manager_keeps_queues_from_one_daemon_to_the_next) {
         manager_.take();
         EXPECT_EQ(manager_.stopping, stopped + (end == SIGTERM ? 1 : 0));
         // A restart in order is SIGTERM and another start: the store must outlive that as well.
-        EXPECT_EQ(manager_.count(kept::definition), 1u);
+        EXPECT_EQ(manager_.count(kept::ring), 1u);
+        EXPECT_EQ(manager_.catalogue().size(), 1u);
         EXPECT_EQ(manager_.kept.contains("listener"), end == SIGKILL);
     }
 }
@@ -163,18 +105,20 @@ TEST_F(Handover, another_format_is_refused_with_both_versions_and_nothing_is_let
         GreetedClient client(daemon.socket());
         EXPECT_EQ(client.create("q").error, "");
         send_messages(client, "q", 3);
-        EXPECT_TRUE(manager_.comes_to([&] { return manager_.count(kept::definition) == 1; }));
+        EXPECT_TRUE(manager_.comes_to([&] { return manager_.count(kept::pool) == 1; }));
         daemon.stop(SIGKILL);
         manager_.take();
     }
-    const auto place = std::find_if(manager_.kept.begin(), manager_.kept.end(), [](const auto& k) {
-        return kept_id(k.first, kept::definition) != 0;
-    });
-    Fd ours = place->second.duplicate();
-    Json other = read_json(ours);
+    Fd& place = manager_.kept[std::string(kept::catalogue)];
+    Fd ours = place.duplicate();
+    ASSERT_EQ(manager_.catalogue().size(), 1u);
+    Json other = Json::parse(manager_.catalogue().front().text);
     other["segment_version"] = 99;
     other["written_by"] = "9.8.7";
-    place->second = sealed_memfd(other.dump(), all_seals);
+    Catalogue theirs;
+    ASSERT_TRUE(theirs.create());
+    ASSERT_NE(theirs.add(manager_.catalogue().front().memory, other.dump()), 0u);
+    place = Fd(::fcntl(theirs.fd(), F_DUPFD_CLOEXEC, 0));
     const std::size_t kept = manager_.kept.size();
     {
         DaemonProcess daemon(directory_, {}, manager_.environment());
@@ -187,7 +131,7 @@ TEST_F(Handover, another_format_is_refused_with_both_versions_and_nothing_is_let
     }
     manager_.take();
     EXPECT_EQ(manager_.kept.size(), kept);
-    place->second = std::move(ours);
+    place = std::move(ours);
     DaemonProcess daemon(directory_, {}, manager_.environment());
     ASSERT_TRUE(daemon.answers()) << daemon.log();
     EXPECT_EQ(GreetedClient(daemon.socket()).describe("q")["ready"], 3);

@@ -199,8 +199,8 @@ class SystemdTest(unittest.TestCase):
             stream.goes_on()
             self.kill("KILL")
         stream.goes_on()
-        # Three of each queue, two processes, the roster, the lock.
-        self.assertGreaterEqual(int(self.systemd.show("shmqd", "NFileDescriptorStore")), 10)
+        # Ring and pool of each queue, two processes, catalogue, roster, lock.
+        self.assertGreaterEqual(int(self.systemd.show("shmqd", "NFileDescriptorStore")), 9)
         before = self.main_pid()
         self.assertEqual(self.systemd.systemctl("restart", "shmqd").returncode, 0, self.said())
         self.replaced(before)
