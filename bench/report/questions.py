@@ -1,7 +1,11 @@
 """What is not a work of all subjects: what the daemon costs, the disk, and redelivery after a death."""
 
 import json
+import os
 import resource
+import select
+import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -15,6 +19,7 @@ from servers import session_of
 
 DAEMON = Subject("shmqd", "shmqd", "", "", "", "with its keeper, on an otherwise unused daemon", "shmq", "shmqd")
 CLIENT = Subject("a client process", "peer_costs", "", "", "", "one producer, one consumer, asleep", "shmq", "shmqd")
+PATIENCE_SECONDS = 30
 Found = tuple[Work, list[Row]]
 
 
@@ -66,9 +71,35 @@ class Holder:
         self.process.communicate()
 
 
+def answers(address: str) -> bool:
+    """A daemon answers no call before it has taken over what there is."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(PATIENCE_SECONDS)
+            client.connect(address)
+            client.sendall(b'{"method":"org.varlink.service.GetInfo"}\0')
+            return bool(client.recv(1))
+    except ConnectionError:
+        return False  # that one is dying yet
+
+
+def take_over_s(address: str, pids: list[int]) -> float:
+    """From SIGKILL of the daemon until its successor answers."""
+    daemon = next(pid for pid in pids if read(f"/proc/{pid}/comm").strip() == "shmqd")
+    pidfd = os.pidfd_open(daemon)
+    began = time.monotonic()
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    select.select([pidfd], [], [], PATIENCE_SECONDS)
+    os.close(pidfd)
+    while not answers(address):
+        if time.monotonic() - began > PATIENCE_SECONDS:
+            raise RuntimeError("no daemon came after the one that was killed")
+    return time.monotonic() - began
+
+
 def hold_tables(runner: Runner, queues: int, clients: int, seconds: float, key: str) -> Iterator[Found]:
-    """The daemon before, and with all of that idle."""
-    runner.servers.address("shmqd")
+    """The daemon before, and with all of that idle; then it is killed."""
+    address = runner.servers.address("shmqd")
     pids = session_of(runner.servers.pid("shmqd"))
     before = footprint(pids)
     what = f"{queues:,} idle queues, {clients} idle clients"
@@ -79,6 +110,7 @@ def hold_tables(runner: Runner, queues: int, clients: int, seconds: float, key: 
             client = footprint([held.answer["client_pid"]])
             time.sleep(seconds)
             now, elapsed = footprint(pids), time.monotonic() - began
+            taken_over = take_over_s(address, pids)
     except RuntimeError as failure:
         yield table(f"{key}/wakeups", f"{what}: wake-ups a second", "/s", DAEMON, None, str(failure))
         return
@@ -92,6 +124,8 @@ def hold_tables(runner: Runner, queues: int, clients: int, seconds: float, key: 
                 DAEMON, [(now.queues_kb - before.queues_kb) / queues])
     yield table(f"{key}/client", f"{what}: private memory of a client", "KiB", CLIENT, [client.private_kb])
     yield table(f"{key}/descriptors", f"{what}: descriptors of daemon and keeper", "", DAEMON, [now.descriptors])
+    yield table(f"{key}/take_over", f"{what}: from SIGKILL of the daemon until its successor answers", "ns",
+                DAEMON, [taken_over * 1e9])
     yield table(f"{key}/create", f"{what}: to create a queue", "ns", DAEMON,
                 [held.answer["create_s"] / queues * 1e9])
     yield table(f"{key}/attach", f"{what}: to start a client process and attach it", "ns", DAEMON,
