@@ -10,6 +10,7 @@
 #include "daemon/queue_journal.hpp"
 #include "daemon/queue_options.hpp"
 #include "shm/audit.hpp"
+#include "shm/given_numbers.hpp"
 
 namespace shmq::daemon {
 namespace {
@@ -206,8 +207,8 @@ Sleeps Queue::sleeps_of(std::uint16_t number) const {
 
 Sleeps Queue::sleeps() const {
     Sleeps all = sleeps_left_;
-    if (segment_->untouched()) return all;
-    for (std::uint32_t number = 1; number < segment_->geometry().shape.participants; ++number)
+    const std::uint32_t end = shm::given_numbers_end(*segment_);
+    for (std::uint32_t number = 1; number < end; ++number)
         all += sleeps_of(static_cast<std::uint16_t>(number));
     return all;
 }

@@ -19,6 +19,7 @@
 #include "daemon/log.hpp"
 #include "daemon/supervisor.hpp"
 #include "shm/audit.hpp"
+#include "shm/given_numbers.hpp"
 
 namespace shmq::daemon {
 namespace {
@@ -225,8 +226,8 @@ Supervisor::Census Supervisor::settle(const std::shared_ptr<Queue>& queue) {
         }
     }
     // Given out, and told to nobody, before the predecessor died; or half taken back.
-    const bool untouched = queue->segment().untouched();
-    for (std::uint32_t number = 1; number < held.size() && !untouched; ++number) {
+    const std::uint32_t end = shm::given_numbers_end(queue->segment());
+    for (std::uint32_t number = 1; number < end; ++number) {
         if (held[number]) continue;
         census.reclaimed +=
             queue->supervise().reclaim(static_cast<std::uint16_t>(number), shm::Ending::detached);

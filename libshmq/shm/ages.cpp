@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "shm/given_numbers.hpp"
 #include "shm/queue.hpp"
 
 namespace shmq::shm {
@@ -11,7 +12,9 @@ namespace {
 std::uint64_t read_position(const QueueView& view) {
     std::uint64_t position = 0;
     if (!view.geometry->has(exclusive_consumer)) return position;
-    for (std::uint32_t number = 1; number < view.geometry->shape.participants; ++number) {
+    const std::uint32_t end =
+        given_numbers_end(view.participants, view.geometry->shape.participants);
+    for (std::uint32_t number = 1; number < end; ++number) {
         const ParticipantRecord& record = view.participants[number];
         if (record.role.load(memory_order_relaxed) != static_cast<std::uint32_t>(Role::consumer))
             continue;

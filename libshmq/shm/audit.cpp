@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "shm/given_numbers.hpp"
+
 namespace shmq::shm {
 namespace {
 
@@ -33,7 +35,9 @@ bool is_delayed(const QueueView& view, std::uint64_t index, SlotWord word) {
 
 bool read_by_exclusive(const QueueView& view, std::uint64_t index, SlotWord word) {
     if (!view.geometry->has(exclusive_consumer) || word.state() != SlotState::ready) return false;
-    for (std::uint32_t number = 1; number < view.geometry->shape.participants; ++number) {
+    const std::uint32_t end =
+        given_numbers_end(view.participants, view.geometry->shape.participants);
+    for (std::uint32_t number = 1; number < end; ++number) {
         const ParticipantRecord& record = view.participants[number];
         const auto state = static_cast<ParticipantState>(record.state.load(memory_order_acquire));
         if (state == ParticipantState::vacant ||
@@ -120,7 +124,7 @@ void sum_participant(const ParticipantRecord& record, TotalCounts& counts) {
     if (role == Role::consumer) ++counts.consumers;
 }
 
-TotalCounts sum_once(const QueueView& view, bool untouched) {
+TotalCounts sum_once(const QueueView& view, std::uint32_t numbers_end) {
     const Totals& totals = view.header->totals;
     const auto get = [](const Atomic<std::uint64_t>& counter) {
         return counter.load(memory_order_relaxed);
@@ -152,8 +156,7 @@ TotalCounts sum_once(const QueueView& view, bool untouched) {
     counts.reclaimed_claims = get(totals.reclaimed_claims);
     counts.reclaimed_blocks = get(totals.reclaimed_blocks);
     counts.reclaimed_parties = get(totals.reclaimed_parties);
-    if (untouched) return counts;
-    for (std::uint32_t number = 1; number < view.geometry->shape.participants; ++number) {
+    for (std::uint32_t number = 1; number < numbers_end; ++number) {
         sum_participant(view.participants[number], counts);
     }
     return counts;
@@ -242,7 +245,7 @@ TotalCounts count_totals(const Segment& segment) {
     TotalCounts counts;
     for (int looks = 0; looks < looks_most; ++looks) {
         const std::uint64_t before = view.header->totals.version.load(memory_order_acquire);
-        counts = sum_once(view, segment.untouched());
+        counts = sum_once(view, given_numbers_end(segment));
         atomic_fence(memory_order_acquire);
         const std::uint64_t behind = view.header->totals.version.load(memory_order_relaxed);
         if (before == behind && before % 2 == 0) break;
@@ -253,8 +256,8 @@ TotalCounts count_totals(const Segment& segment) {
 std::vector<ParticipantView> list_participants(const Segment& segment) {
     const QueueView view = view_of(segment);
     std::vector<ParticipantView> participants;
-    if (segment.untouched()) return participants;
-    for (std::uint32_t number = 1; number < view.geometry->shape.participants; ++number) {
+    const std::uint32_t end = given_numbers_end(segment);
+    for (std::uint32_t number = 1; number < end; ++number) {
         const ParticipantRecord& record = view.participants[number];
         const auto state = static_cast<ParticipantState>(record.state.load(memory_order_acquire));
         if (state == ParticipantState::vacant) continue;

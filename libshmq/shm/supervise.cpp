@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "shm/given_numbers.hpp"
 #include "shm/wait.hpp"
 
 namespace shmq::shm {
@@ -50,7 +51,10 @@ std::uint16_t Supervise::admit(Role role, bool exclusive, Identity identity, Nan
         record.exclusive.store(exclusive ? 1 : 0, memory_order_relaxed);
         record.pid.store(identity.pid, memory_order_relaxed);
         record.uid.store(identity.uid, memory_order_relaxed);
-        record.generation.fetch_add(1, memory_order_relaxed);
+        // 0 is of those that nobody had.
+        if (record.generation.fetch_add(1, memory_order_relaxed) == UINT32_MAX) {
+            record.generation.fetch_add(1, memory_order_relaxed);
+        }
         record.attached_at.store(static_cast<std::uint64_t>(now), memory_order_relaxed);
         record.read_position.store(view_.header->head.load(memory_order_relaxed),
                                    memory_order_relaxed);
@@ -81,7 +85,7 @@ void Supervise::resume(std::uint16_t number) {
 
 void Supervise::share_in_flight(std::uint32_t wanted) {
     std::uint64_t consumers = 0;
-    const std::uint32_t end = segment_.untouched() ? 0 : segment_.geometry().shape.participants;
+    const std::uint32_t end = given_numbers_end(segment_);
     for (std::uint32_t number = 1; number < end; ++number) {
         const ParticipantRecord& record = view_.participants[number];
         if (present(state_of(record)) && is_consumer(record)) ++consumers;
@@ -333,7 +337,8 @@ bool Supervise::is_exclusive_reader(const ParticipantRecord& record) const {
 
 bool Supervise::exclusive_reader_attached() const {
     if (!segment_.geometry().has(exclusive_consumer)) return false;
-    for (std::uint32_t number = 1; number < segment_.geometry().shape.participants; ++number) {
+    const std::uint32_t end = given_numbers_end(segment_);
+    for (std::uint32_t number = 1; number < end; ++number) {
         const ParticipantRecord& record = view_.participants[number];
         if (present(state_of(record)) && is_consumer(record)) return true;
     }

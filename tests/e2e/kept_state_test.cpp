@@ -98,6 +98,27 @@ TEST_F(KeptState, whole) {
     expect({"idle", "used"}, 1);
 }
 
+TEST_F(KeptState, a_queue_that_needs_no_pool) {
+    {
+        DaemonProcess daemon(directory_, {}, manager_.environment());
+        ASSERT_TRUE(daemon.answers());
+        GreetedClient client(daemon.socket());
+        EXPECT_EQ(client.create("tiny", {{"max_message", 16}}).error, "");
+        send_messages(client, "tiny", 3);
+        EXPECT_TRUE(manager_.comes_to([&] { return manager_.count(kept::ring) == 3; }));
+        daemon.stop(SIGKILL);
+        manager_.take();
+    }
+    DaemonProcess daemon(directory_, {}, manager_.environment());
+    ASSERT_TRUE(daemon.answers()) << daemon.log();
+    GreetedClient client(daemon.socket());
+    EXPECT_EQ(client.describe("tiny")["ready"], 3);
+    send_messages(client, "tiny", 1);
+    EXPECT_EQ(client.describe("tiny")["ready"], 4);
+    EXPECT_EQ(manager_.count(kept::pool), 1u);
+    daemon.stop(SIGKILL);
+}
+
 TEST_F(KeptState, a_ring_without_an_entry_is_let_go_of) {
     write().erase(idle_.place);
     expect({"used"}, 1);
