@@ -14,8 +14,11 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+
+#include "daemon/journal/format.hpp"
 
 namespace shmq::daemon {
 
@@ -46,17 +49,13 @@ struct CatalogueEntry {
     std::string text;
 };
 
-// FNV-1a, of the head without its checksum and of the text: against a write that was cut off, not
-// against anybody.
+// Of the head without its checksum, and of the text: against a write that was cut off, not against
+// anybody.
 inline std::uint64_t catalogue_checksum(const CatalogueHead& head, std::string_view text) {
-    std::uint64_t sum = 0xcbf29ce484222325;
-    const auto add = [&sum](const void* bytes, std::size_t count) {
-        for (std::size_t index = 0; index < count; ++index)
-            sum = (sum ^ static_cast<const unsigned char*>(bytes)[index]) * 0x100000001b3;
-    };
-    add(&head, offsetof(CatalogueHead, checksum));
-    add(text.data(), text.size());
-    return sum;
+    const auto head_bytes = std::as_bytes(std::span(&head, 1));
+    const std::uint64_t seed =
+        journal::checksum_of(head_bytes.first(offsetof(CatalogueHead, checksum)), 0);
+    return journal::checksum_of(std::as_bytes(std::span(text)), seed);
 }
 
 inline off_t catalogue_offset(std::uint32_t place) {
