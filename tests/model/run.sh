@@ -181,6 +181,19 @@ breaks STRIKE_FIRST              $m $stopped
 breaks DEATH_WAKES_NOBODY        $m $one_kill
 breaks NO_CHAIN                  $m $stopped
 
+m=wait_many.pml
+holds  "one sleeper on both"         5000    $m -DNC=1
+holds  "one sleeper, 2 messages each, killed" 50000 $m -DNC=1 -DPER=2 -DKILLS=1
+holds  "store buffers, one membarrier" 5000  $m -DTSO -DNC=1
+holds  "store buffers, killed, leaves" 10000 $m -DTSO -DNC=1 -DKILLS=1 -DLEAVES=1
+breaks NO_PASS                   $m -DBUSY=1
+breaks PASS_ONE                  $m -DBUSY=1
+breaks NO_RECHECK                $m -DBUSY=1
+breaks LOOK_AT_ONE               $m -DNC=1
+breaks SAMPLE_AFTER_REGISTER     $m -DNC=1
+breaks NO_MEMBARRIER             $m -DTSO -DNC=1
+breaks BARRIER_FOR_ONE           $m -DTSO -DNC=1
+
 m=numbers.pml
 holds  "2 clients"               1000    $m
 holds  "2 clients, 2 rounds, supervisor dies" 5000 $m -DROUNDS=2 -DSUPKILLS=1
@@ -237,6 +250,8 @@ if [ "${SHMQ_TEST_ALL:-0}" = 1 ]; then
   m=moves.pml
   holds "supervisor dies, 2 moved" 300000 $m -DOTHERS=0
   holds "supervisor dies twice"  900000 $m $one_reject -DSUPKILLS=2
+  m=wait_many.pml
+  holds "a sleeper on both, one on one, one busy" 1000000 $m -DBUSY=1
   m=wait.pml
   holds "2P2C, killed, one leaves" 300000 $m -DNP=2 -DPER=1 -DNC=2 -DKILLS=1 -DLEAVES=1 -DVICTIMS=12
   holds "2P2C, anybody killed"   900000 $m -DNP=2 -DPER=1 -DNC=2 -DKILLS=1
