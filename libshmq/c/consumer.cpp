@@ -33,6 +33,7 @@ shmq_code shmq_consumer_open(shmq_client* client, const char* queue,
 }
 
 void shmq_consumer_close(shmq_consumer* consumer) noexcept {
+    if (consumer != nullptr) leave_set(consumer);
     delete consumer;
 }
 

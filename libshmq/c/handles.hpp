@@ -27,7 +27,13 @@ struct shmq_loan {
 struct shmq_consumer {
     shmq::Consumer consumer;
     std::vector<shmq::Message> messages = {};  // scratch of the batches
+    shmq_wait_set* set = nullptr;              // that it is in
 };
+
+namespace shmq::c {
+// Of who is about to be closed.
+void leave_set(shmq_consumer* consumer) noexcept;
+}  // namespace shmq::c
 
 struct shmq_message {
     std::optional<shmq::Message> held = std::nullopt;

@@ -2,6 +2,7 @@
 #include <shmq/consumer.hpp>
 
 #include "client/cores.hpp"
+#include "client/wait_set_core.hpp"
 
 namespace shmq {
 namespace {
@@ -35,6 +36,7 @@ ConsumerCore::ConsumerCore(std::shared_ptr<Session> session, std::string_view na
 
 void ConsumerCore::close() noexcept {
     const auto use = in_use();
+    if (set_ != nullptr) set_->forget(*this);
     if (!unusable()) {
         const std::int64_t before = side_.in_flight();
         side_.give_everything_back();
@@ -267,6 +269,14 @@ void ConsumerCore::drop(Message& message) noexcept {
     });
 }
 
+WaitPlace ConsumerCore::place() noexcept {
+    WaitPlace place;
+    place.side = &side_;
+    place.plain_wakers = segment_->geometry().has(shm::exclusive_producer);
+    place.look_again = static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns);
+    return place;
+}
+
 void ConsumerCore::ring_if_needed() noexcept {
     if (side_.take_supervisor_needed()) [[unlikely]]
         session_->ring_doorbell();
@@ -330,8 +340,14 @@ void Consumer::Drop::operator()(ConsumerCore* core) const noexcept {
     core->close();
 }
 
-Consumer::Consumer(Consumer&& other) noexcept = default;
-Consumer& Consumer::operator=(Consumer&& other) noexcept = default;
+Consumer::Consumer(Consumer&& other) noexcept : core_(std::move(other.core_)) {
+    if (core_) core_->moved_to(this);
+}
+Consumer& Consumer::operator=(Consumer&& other) noexcept {
+    core_ = std::move(other.core_);
+    if (core_) core_->moved_to(this);
+    return *this;
+}
 Consumer::~Consumer() = default;
 
 Result<Message> Consumer::receive() noexcept {

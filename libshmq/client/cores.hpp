@@ -19,6 +19,7 @@
 
 #include "client/confirm_watch.hpp"
 #include "client/fork_guard.hpp"
+#include "client/many_waits.hpp"
 #include "client/one_thread.hpp"
 #include "client/samples.hpp"
 #include "client/session.hpp"
@@ -30,6 +31,7 @@
 namespace shmq {
 
 struct ConsumerOptions;
+class WaitSetCore;
 
 // The common half of both cores.
 class HandleCore {
@@ -214,6 +216,24 @@ class ConsumerCore final : public HandleCore {
         if (!fork_.forked()) waiting_.stop();
     }
 
+    // ---- For a WaitSet ----
+    WaitPlace place() noexcept;
+    void look(WaitPlace& place, bool thorough) noexcept {
+        const auto use = in_use();
+        place.status = side_.look(thorough);
+        ring_if_needed();
+    }
+    void slept() noexcept { shm::bump(side_.record().sleeps); }
+    bool usable_in_set() const noexcept { return !unusable(); }
+    // Where it is, and its handle, which may move. Null: in none.
+    void join(WaitSetCore* set, Consumer* handle) noexcept {
+        set_ = set;
+        handle_ = handle;
+    }
+    WaitSetCore* set() const noexcept { return set_; }
+    Consumer* handle() const noexcept { return handle_; }
+    void moved_to(Consumer* handle) noexcept { handle_ = handle; }
+
   private:
     ConsumerCore(std::shared_ptr<Session> session, std::string_view name, Attachment attachment,
                  bool fence);
@@ -236,6 +256,8 @@ class ConsumerCore final : public HandleCore {
     Samples samples_;
     // Handles alive, less the messages in flight: 0, but for handles whose message went otherwise.
     std::int64_t strays_ = 0;
+    WaitSetCore* set_ = nullptr;
+    Consumer* handle_ = nullptr;
     bool walks_cheaply_;  // the returned map is small enough to walk before every sleep
 };
 

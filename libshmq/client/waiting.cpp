@@ -8,12 +8,17 @@ namespace {
 // Where membarrier is refused, a publisher may not know yet that it has to fence.
 constexpr Nanoseconds unfenced_sleep_most_ns = 10 * nanoseconds_per_millisecond;
 
-// On one processor whoever spins keeps the other from running.
-unsigned first_spins() {
+}  // namespace
+
+unsigned first_spins() noexcept {
     return std::thread::hardware_concurrency() > 1 ? spins_most / 4 : 0;
 }
 
-}  // namespace
+Nanoseconds sleep_most(const shm::WaitPoint& point, bool plain_wakers,
+                       Nanoseconds look_again) noexcept {
+    const bool unfenced = plain_wakers && point.fenced.load(shm::memory_order_relaxed) != 0;
+    return unfenced ? std::min(look_again, unfenced_sleep_most_ns) : look_again;
+}
 
 Waiting::Waiting(shm::WaitPoint& point, bool for_room, bool plain_wakers,
                  Nanoseconds look_again) noexcept
@@ -37,12 +42,6 @@ bool Waiting::stands_back(std::uint64_t done_so_far) noexcept {
     if (!streamed && !tried_) return false;
     waits_ = 0;
     return true;
-}
-
-Nanoseconds Waiting::sleep_end(Nanoseconds now, Nanoseconds deadline) const noexcept {
-    const bool unfenced = plain_wakers_ && point_->fenced.load(shm::memory_order_relaxed) != 0;
-    const Nanoseconds most = unfenced ? std::min(look_again_, unfenced_sleep_most_ns) : look_again_;
-    return std::min(deadline, deadline_after(now, most));
 }
 
 // The wake-up that ended our sleep may have been for a message: it goes on to another sleeper.

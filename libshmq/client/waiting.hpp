@@ -13,6 +13,13 @@ namespace shmq {
 
 enum class Waited { done, timed_out, interrupted };
 
+// How long one sleep may last, where those who wake publish by plain stores or do not.
+Nanoseconds sleep_most(const shm::WaitPoint& point, bool plain_wakers,
+                       Nanoseconds look_again) noexcept;
+// Rounds of the first spin: none on one processor, where whoever spins keeps the other from
+// running.
+unsigned first_spins() noexcept;
+
 // How one handle waits, and what it learned about it.
 class Waiting {
   public:
@@ -49,7 +56,6 @@ class Waiting {
     bool stands_back(std::uint64_t done_so_far) noexcept;
     template <typename There>
     void let_run_ahead(There there) const noexcept;
-    Nanoseconds sleep_end(Nanoseconds now, Nanoseconds deadline) const noexcept;
     Waited interrupted() noexcept;
 
     shm::WaitPoint* point_;
@@ -152,7 +158,10 @@ Waited Waiting::until(Nanoseconds deadline, std::uint64_t done_so_far, Attempt a
         }
         ++sleeps_;
         ++sleeps_last_;
-        const auto end = shm::wait(*point_, ticket, sleep_end(now, deadline));
+        const auto end = shm::wait(
+            *point_, ticket,
+            std::min(deadline,
+                     deadline_after(now, sleep_most(*point_, plain_wakers_, look_again_))));
         shm::leave_waiters(*point_, ticket);
         thorough = end == shm::WaitEnd::timed_out;
         // Who was woken nearly always finds what it was woken for: it need not register, and call

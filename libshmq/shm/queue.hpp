@@ -199,6 +199,11 @@ class ReceiveSide {
         return view_.ring.ready_at(cursor_.next + view_.ring.run_length(run));
     }
 
+    // What try_receive would answer, without taking: `received` where it would find something,
+    // unless another is faster. Moves only what this side knows. `thorough` as there;
+    // `take_supervisor_needed` afterwards.
+    ReceiveStatus look(bool thorough = false);
+
     // Each ends the delivery. stale: it had ended before.
     HoldStatus ack(const Delivery& delivery, bool wake_now = true) {
         return ack(delivery.lease, delivery.block, wake_now);
@@ -244,6 +249,9 @@ class ReceiveSide {
     void tell_of_room(bool empty);
     // After a sleep: passes the wake-up on if there is more than we took.
     void pass_wake_on();
+    // After a sleep, whatever it was ended by, of who will not take now: wakes another consumer
+    // that sleeps. REQUIRES: something is there, or may be.
+    void wake_another();
     std::uint32_t in_flight() const { return static_cast<std::uint32_t>(in_flight_); }
     // How many it may hold now.
     std::uint32_t in_flight_limit() const;
@@ -268,6 +276,8 @@ class ReceiveSide {
     static constexpr std::uint64_t head_interval = 64;
 
     ReceiveStatus look_and_take(Delivery& delivery, bool thorough);
+    bool anything_there(bool thorough);
+    void plan_next_look();
     HoldStatus give_back(Delivery& delivery);
     HoldStatus leave_to_supervisor(Delivery& delivery, NoteKind why, std::uint32_t value);
     bool receive_returned(Delivery& delivery);

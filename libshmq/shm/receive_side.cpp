@@ -35,10 +35,45 @@ ReceiveSide::ReceiveSide(const QueueView& view, std::uint16_t number, std::uint3
 ReceiveStatus ReceiveSide::try_receive(Delivery& delivery, bool thorough) {
     if (receive_at_once(delivery)) return ReceiveStatus::received;
     const ReceiveStatus status = look_and_take(delivery, thorough);
+    plan_next_look();
+    return status;
+}
+
+// Up to where messages may be received at once, that is without a look at the returned ones.
+void ReceiveSide::plan_next_look() {
     if (finds_.pending()) next_look_ = cursor_.next;
     const std::uint64_t next = cursor_.next;
     run_ = view_.ring.run_from(next, after(next_look_, next) ? next_look_ - next : 0);
-    return status;
+}
+
+ReceiveStatus ReceiveSide::look(bool thorough) {
+    if (closed()) [[unlikely]]
+        return is_paused(view_.header->space) ? ReceiveStatus::paused : ReceiveStatus::closed;
+    in_flight_limit_ = in_flight_limit();
+    if (in_flight_ >= in_flight_limit_) return ReceiveStatus::limit;
+    const bool there = anything_there(thorough);
+    plan_next_look();
+    if (there) return ReceiveStatus::received;
+    if (has_journal_) tell_of_room(true);
+    return ReceiveStatus::empty;
+}
+
+bool ReceiveSide::anything_there(bool thorough) {
+    // A purge that was left to the holder of the role: its next receive sees to it.
+    if (exclusive_ && view_.header->purge_requests.load(memory_order_relaxed) != seen_purges_)
+        return true;
+    const std::uint64_t returns = view_.map.returns();
+    if (returns != seen_returns_) {
+        seen_returns_ = returns;
+        finds_.look_everywhere(view_.ring, view_.map);
+    }
+    if (finds_.pending() || view_.ring.any_ready(cursor_, !exclusive_)) return true;
+    if (thorough) {
+        finds_.look_everywhere(view_.ring, view_.map);
+    } else {
+        finds_.look_on(view_.ring, view_.map, cells_when_empty);
+    }
+    return finds_.pending();
 }
 
 ReceiveStatus ReceiveSide::look_and_take(Delivery& delivery, bool thorough) {
@@ -374,6 +409,11 @@ void ReceiveSide::pass_wake_on() {
                       view_.ring.ready_beyond(cursor_.next - 1);
     if (!more) return;
     if (wake_waiters(view_.header->items, 1)) bump(record_->wakes);
+}
+
+// An exclusive one is alone.
+void ReceiveSide::wake_another() {
+    if (!exclusive_ && wake(view_.header->items, 1)) bump(record_->wakes);
 }
 
 }  // namespace shmq::shm

@@ -172,6 +172,12 @@ TakeStatus SlotRing::search_and_read(Cursor& cursor, Lease& lease) {
     return TakeStatus::taken;
 }
 
+bool SlotRing::any_ready(Cursor& cursor, bool shared) {
+    if (shared) cursor.next = later(cursor.next, hints_.head->load(memory_order_relaxed));
+    std::uint64_t position = 0;
+    return find_ready(cursor, position) == TakeStatus::taken;
+}
+
 TakeStatus SlotRing::take_returned(std::uint64_t index, std::uint64_t cell, std::uint16_t owner,
                                    Lease& lease) {
     auto& slot_header = slot(index);

@@ -225,6 +225,8 @@ class SlotRing {
         lease = {cursor.next++, ready};
         return true;
     }
+    // Whether `take` or `read` would find one; leaves it, and the cursor in front of it.
+    bool any_ready(Cursor& cursor, bool shared);
     // returned -> leased by CAS, if the slot still is as the cell said.
     TakeStatus take_returned(std::uint64_t index, std::uint64_t cell, std::uint16_t owner,
                              Lease& lease);

@@ -22,7 +22,9 @@
 // for knows that of all who had registered nobody sleeps any more, and strikes them all off.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/clock.hpp"
 #include "shm/layout.hpp"
@@ -35,7 +37,8 @@ struct WaitTicket {
     std::uint32_t signal = 0;
 };
 
-enum class WaitEnd { signalled, timed_out, interrupted };
+// refused: the kernel does not do this (any more); only from wait_any.
+enum class WaitEnd { signalled, timed_out, interrupted, refused };
 
 // Once for each process that publishes on exclusive paths. False: refused, it must fence instead.
 bool register_for_barriers();
@@ -48,6 +51,35 @@ WaitTicket register_waiter(WaitPoint& point, bool plain_publishers);
 WaitEnd wait(WaitPoint& point, const WaitTicket& ticket, Nanoseconds deadline);
 // Ends the registration.
 void leave_waiters(WaitPoint& point, const WaitTicket& ticket);
+
+// ---- Many at once ----
+// A sleeper on many points registers in each by enroll, then calls order_after_enrolling once,
+// looks at everything once more, sleeps by wait_any, and leaves each. A wake-up that it got from
+// one point may have come from others as well, and the kernel tells of one only: whatever it does
+// not use up itself it must pass on (docs/decisions/0047-many-queues-at-once.md).
+WaitTicket enroll(WaitPoint& point);
+// False: membarrier is refused, set `fenced` in the points of exclusive wakers.
+bool order_after_enrolling(bool plain_publishers);
+inline void ask_to_fence(WaitPoint& point) {
+    point.fenced.store(1, memory_order_seq_cst);
+}
+
+// A word and the value it has as long as nobody woke its sleepers; as the kernel's futex_waitv.
+struct WaitWord {
+    std::uint64_t value = 0;
+    std::uint64_t address = 0;
+    std::uint32_t flags = 0;
+    std::uint32_t reserved = 0;
+};
+constexpr std::size_t wait_words_max = 128;  // the kernel's FUTEX_WAITV_MAX
+WaitWord word_of(const WaitPoint& point, const WaitTicket& ticket);
+// One that is not shared between processes.
+WaitWord private_word(const Atomic<std::uint32_t>& word, std::uint32_t value);
+void wake_private(Atomic<std::uint32_t>& word);
+// As wait, for any of the words. REQUIRES: 1 to wait_words_max of them. refused: see errno.
+WaitEnd wait_any(std::span<const WaitWord> words, Nanoseconds deadline);
+// 0, or the errno with which the kernel refuses wait_any.
+int why_no_wait_any();
 
 // Wakes up to `count` sleepers if there are any. REQUIRES: what they wait for was changed by a
 // seq_cst operation, or by a plain store followed by `fence_if_asked`. True: it called the kernel.

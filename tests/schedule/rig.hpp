@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "client/many_waits.hpp"
 #include "client/waiting.hpp"
 #include "schedule/books.hpp"
 #include "schedule/coverage.hpp"
@@ -44,6 +45,7 @@ struct Scenario {
     std::uint32_t verbs = 0;
     bool blocks = false;      // half of the messages are large
     bool sleeps = false;      // on futexes, else tasks are idle until something changes
+    bool sets = false;        // consumers sleep as a set does: they are told, and may not take
     bool interrupts = false;  // sleeping is interrupted by stop_waiting
     bool prefill = true;      // starts with messages ready, leased, returned
     bool give_ups = false;    // producers also claim and give up
@@ -126,6 +128,7 @@ class Rig final : public Observer {
     void claim_and_give_up(Party& party);
     void consume(Party& party);
     bool receive(Party& party, bool wait);
+    shm::ReceiveStatus receive_by_set(Party& party, shm::Delivery& delivery);
     void take_in(Party& party, const shm::Delivery& delivery);
     std::optional<MessageId> read_id(const shm::Delivery& delivery) const;
     void end_one(Party& party);

@@ -112,6 +112,8 @@ bool Rig::receive(Party& party, bool wait) {
     };
     if (!wait) {
         status = side.try_receive(delivery, true);
+    } else if (scenario_.sets) {
+        status = receive_by_set(party, delivery);
     } else if (scenario_.sleeps) {
         Waiting waiting(segment_->header().items, false, scenario_.exclusive_producers(),
                         no_deadline);
@@ -135,6 +137,26 @@ bool Rig::receive(Party& party, bool wait) {
     if (status != shm::ReceiveStatus::received) return false;
     take_in(party, delivery);
     return true;
+}
+
+// Sleeps as a set of one queue does, and takes after it was told.
+shm::ReceiveStatus Rig::receive_by_set(Party& party, shm::Delivery& delivery) {
+    shm::ReceiveSide& side = *party.receiver;
+    ManyWaits waits;
+    WaitPlace place;
+    place.side = &side;
+    place.plain_wakers = scenario_.exclusive_producers();
+    place.look_again = no_deadline;
+    const auto look = [&](WaitPlace& at, bool thorough) {
+        at.status = at.side->look(thorough);
+        if (at.side->take_supervisor_needed()) work_ = true;
+    };
+    if (scenario_.interrupts && party.random.one_in(2)) waits.stop();
+    if (!ManyWaits::look_at_all({&place, 1}, false, look))
+        waits.until({&place, 1}, no_deadline, look);
+    if (!place.tells()) return shm::ReceiveStatus::empty;
+    if (party.random.one_in(4)) scheduler_->breathe();
+    return side.try_receive(delivery, true);
 }
 
 void Rig::take_in(Party& party, const shm::Delivery& delivery) {

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 
 namespace shmq::schedule {
 
@@ -114,6 +115,12 @@ class ScheduledAtomic {
 
 // False: timed out. Without `may_time_out` only a wake-up, or a changed word, ends it.
 bool futex_wait(ScheduledAtomic<std::uint32_t>& word, std::uint32_t value, bool may_time_out);
+// The same for any of several words, none of which is looked at apart from the others.
+struct WatchedWord {
+    ScheduledAtomic<std::uint32_t>* word = nullptr;
+    std::uint32_t value = 0;
+};
+bool futex_wait_any(std::span<const WatchedWord> words, bool may_time_out);
 std::uint32_t futex_wake(ScheduledAtomic<std::uint32_t>& word, std::uint32_t count);
 // Under sequential consistency there is nothing to do; it is a step all the same.
 bool barrier_everywhere();

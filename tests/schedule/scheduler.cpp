@@ -50,6 +50,10 @@ bool futex_wait(ScheduledAtomic<std::uint32_t>& word, std::uint32_t value, bool 
     if (!scheduling) return true;
     return Scheduler::current()->sleep(word, value, may_time_out);
 }
+bool futex_wait_any(std::span<const WatchedWord> words, bool may_time_out) {
+    if (!scheduling) return true;
+    return Scheduler::current()->sleep(words, may_time_out);
+}
 std::uint32_t futex_wake(ScheduledAtomic<std::uint32_t>& word, std::uint32_t count) {
     return Scheduler::current() == nullptr ? 0 : Scheduler::current()->wake(&word, count);
 }
@@ -304,20 +308,34 @@ void Scheduler::await(const bool& flag) {
 
 bool Scheduler::sleep(const ScheduledAtomic<std::uint32_t>& word, std::uint32_t value,
                       bool may_time_out) {
-    before_step(&word);
+    const WatchedWord watched{const_cast<ScheduledAtomic<std::uint32_t>*>(&word), value};
+    return sleep({&watched, 1}, may_time_out);
+}
+
+// As the kernel: word by word, and a wake-up on one that was queued takes this task off there, and
+// only there, until it runs again.
+bool Scheduler::sleep(std::span<const WatchedWord> words, bool may_time_out) {
     Task& task = *running_;
-    {
+    task.sleeps_on_.clear();
+    bool changed = false;
+    for (const WatchedWord& watched : words) {
+        before_step(watched.word);
         const Quiet quiet;
-        if (word.load() != value) return true;
+        changed = watched.word->load() != watched.value;
+        if (changed) break;
+        task.sleeps_on_.push_back(watched.word);
     }
-    if (may_time_out && random_.one_in(16)) return false;
-    task.sleeps_on_ = &word;
-    task.may_time_out_ = may_time_out;
-    task.timed_out_ = false;
-    task.state_ = Task::State::sleeping;
-    give_way();
-    task.sleeps_on_ = nullptr;
-    return !task.timed_out_;
+    const auto woken = [&] { return task.sleeps_on_.size() != words.size(); };
+    const bool at_once = changed || woken();
+    task.timed_out_ = !at_once && may_time_out && random_.one_in(16);
+    if (!at_once && !task.timed_out_) {
+        task.may_time_out_ = may_time_out;
+        task.state_ = Task::State::sleeping;
+        give_way();
+    }
+    const bool signalled = woken() || !task.timed_out_;
+    task.sleeps_on_.clear();
+    return signalled;
 }
 
 // The kernel wakes in the order of arrival; any order must do.
@@ -327,8 +345,10 @@ std::uint32_t Scheduler::wake(const void* word, std::uint32_t count) {
     const auto start = random_.below(static_cast<std::uint32_t>(tasks_.size()));
     for (std::size_t i = 0; i < tasks_.size() && woken < count; ++i) {
         Task& task = *tasks_[(start + i) % tasks_.size()];
-        if (task.state_ != Task::State::sleeping || task.sleeps_on_ != word) continue;
-        task.state_ = Task::State::able;
+        const auto queued = std::find(task.sleeps_on_.begin(), task.sleeps_on_.end(), word);
+        if (task.over() || queued == task.sleeps_on_.end()) continue;
+        task.sleeps_on_.erase(queued);
+        if (task.state_ == Task::State::sleeping) task.state_ = Task::State::able;
         ++woken;
     }
     return woken;

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,7 +65,7 @@ class Task {
     std::uint64_t resume_at_ = 0;  // step of the run
     std::uint64_t own_changes_ = 0;
     std::uint64_t idle_mark_ = 0;
-    const void* sleeps_on_ = nullptr;
+    std::vector<const void*> sleeps_on_;  // words in whose queues it stands
     const bool* awaited_ = nullptr;
 };
 
@@ -114,6 +115,7 @@ class Scheduler {
     void before_step(const void* address);
     void after_step(const void* address, Access access, std::uint64_t before, std::uint64_t after);
     bool sleep(const ScheduledAtomic<std::uint32_t>& word, std::uint32_t value, bool may_time_out);
+    bool sleep(std::span<const WatchedWord> words, bool may_time_out);
     std::uint32_t wake(const void* word, std::uint32_t count);
 
   private:

@@ -71,6 +71,7 @@ class SHMQ_EXPORT Consumer {
 
   private:
     friend class Client;
+    friend class WaitSet;
     struct Drop {
         void operator()(ConsumerCore* core) const noexcept;
     };

@@ -44,5 +44,6 @@
 #include <shmq/c/error.h>
 #include <shmq/c/producer.h>
 #include <shmq/c/queue.h>
+#include <shmq/c/wait_set.h>
 
 #endif
