@@ -130,6 +130,7 @@ class PyConsumer {
         return state_->turns.briefly([](Consumer& consumer) { return consumer.more_to_come(); });
     }
     bool closed() const { return state_->turns.closed(); }
+    const std::shared_ptr<ConsumerState>& state() const { return state_; }
     void stop_waiting() { state_->turns.stop(); }
     void cancel(Cancel& which) {
         which.wanted = true;
@@ -201,6 +202,10 @@ void bind_message(py::module_& module) {
 }
 
 }  // namespace
+
+std::shared_ptr<ConsumerState> state_of(py::handle consumer) {
+    return consumer.cast<PyConsumer&>().state();
+}
 
 void bind_consumer(py::module_& module) {
     bind_message(module);

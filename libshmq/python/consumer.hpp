@@ -21,6 +21,7 @@ struct ConsumerState {
     explicit ConsumerState(Consumer consumer) : turns(std::move(consumer)) {}
     Turns<Consumer> turns;
     std::unordered_set<PyMessage*> held;  // with the GIL
+    bool in_set = false;                  // with the GIL: whoever waits for many takes its turns
 };
 
 class PyMessage : public Exported {
@@ -61,6 +62,9 @@ class PyMessage : public Exported {
     Message message_;
     bool ended_ = false;
 };
+
+// Of a Python Consumer.
+std::shared_ptr<ConsumerState> state_of(py::handle consumer);
 
 void bind_consumer(py::module_& module);
 

@@ -8,6 +8,7 @@
 #include "python/consumer.hpp"
 #include "python/convert.hpp"
 #include "python/producer.hpp"
+#include "python/wait_set.hpp"
 
 PYBIND11_MODULE(_shmq, module) {
     using namespace shmq::python;
@@ -24,4 +25,5 @@ PYBIND11_MODULE(_shmq, module) {
     bind_client(module);
     bind_consumer(module);
     bind_producer(module);
+    bind_wait_set(module);
 }

@@ -15,6 +15,7 @@ Each message goes to one consumer, who acks it, gives it back (nack) or rejects 
 dies comes again, marked as redelivered. Every call may be made from any thread, and waits without the
 interpreter's lock. Timeouts are seconds (a number or a timedelta); None waits for ever. Children of
 fork get Forked and connect anew. With asyncio: `async for`, receive_async, send_async, confirm_async.
+Many queues at once: WaitSet.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ._handles import Consumer, Loan, Message, Producer
 from ._infos import DaemonInfo, DeadLetter, QueueInfo, QueueOptions
 from ._session import Session, connect
 from ._shmq import version
+from ._wait_set import WaitSet
 from .errors import (Closed, Corrupt, Error, Forked, Full, Incompatible, InFlightLimit, Interrupted,
                      InvalidArgument, JournalFailed, NoDaemon, Paused, PermissionDenied,
                      ProtocolError, Quarantined, QueueExists, QueueInUse, QueueNotFound,
@@ -36,5 +38,5 @@ __all__ = [
     "Message", "NoDaemon", "Paused", "PermissionDenied", "Producer", "ProtocolError", "Quarantined",
     "QueueExists", "QueueInUse", "QueueInfo", "QueueNotFound", "QueueOptions", "QueueRemoved",
     "QuotaExceeded", "RoleTaken", "Session", "Stale", "SystemFailure", "TimedOut", "TooBig",
-    "connect", "version",
+    "WaitSet", "connect", "version",
 ]

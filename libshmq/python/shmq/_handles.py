@@ -15,6 +15,7 @@ from .errors import Full, Interrupted, Paused, TimedOut
 
 if TYPE_CHECKING:
     from ._session import Session
+    from ._wait_set import WaitSet
 
 _T = TypeVar("_T")
 
@@ -138,6 +139,7 @@ class Consumer(_shmq.Consumer):
     def __init__(self, session: Session, queue: str, *, in_flight: int = 0):
         super().__init__(session, queue, in_flight)
         self._waiter: _Waiter | None = None
+        self._wait_set: WaitSet | None = None
 
     def __enter__(self) -> Consumer:
         return self
@@ -152,6 +154,8 @@ class Consumer(_shmq.Consumer):
         self._end(False)
 
     def _end(self, whatever_is_seen: bool) -> None:
+        if self._wait_set is not None:
+            self._wait_set.remove(self)
         self._close(whatever_is_seen)
         if self._waiter is not None:
             self._waiter.close()
