@@ -32,7 +32,7 @@ constexpr char process = 'C';
 constexpr std::size_t names_max_bytes = (std::size_t{128} << 10) - 1024;
 // A ring and a pool of each queue, under numbers that are the least free: `R7zz:`. What is left is
 // for processes.
-static_assert(limits::queues_max < 36 * 36 * 36 &&
+static_assert(limits::queues_max < std::size_t{36} * 36 * 36 &&
               limits::queues_max * 2 * 5 + 4096 <= names_max_bytes);
 
 std::string kept_name(char kind, std::uint64_t id);

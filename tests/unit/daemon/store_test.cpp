@@ -33,17 +33,17 @@ bool can_be_left(const std::string& names) {
 class StoreNames : public testing::Test {
   protected:
     bool keep(const std::string& name) {
-        if (!store_.has_room_for(name)) return false;
-        store_.keep(name, -1);
-        names_ += name + ":";
+        if (!store.has_room_for(name)) return false;
+        store.keep(name, -1);
+        names += name + ":";
         return true;
     }
 
-    std::string refusal_;
-    std::unique_ptr<Io> io_ = Io::create(IoChoice::epoll, refusal_);
-    Timers timers_;
-    Store store_{*io_, timers_};
-    std::string names_;
+    std::string refusal;
+    std::unique_ptr<Io> io = Io::create(IoChoice::epoll, refusal);
+    Timers timers;
+    Store store{*io, timers};
+    std::string names;
 };
 
 TEST_F(StoreNames, as_many_queues_as_may_be_and_their_processes_can_be_left) {
@@ -59,8 +59,8 @@ TEST_F(StoreNames, as_many_queues_as_may_be_and_their_processes_can_be_left) {
     while (keep(kept_name(kept::process, 36ULL * 36 * 36 * 36 + processes)))
         ++processes;
     EXPECT_GT(processes, 500u);
-    EXPECT_TRUE(can_be_left(names_)) << names_.size() << " bytes";
-    EXPECT_FALSE(can_be_left(names_ + std::string(2048, 'x'))) << "there is no such limit here";
+    EXPECT_TRUE(can_be_left(names)) << names.size() << " bytes";
+    EXPECT_FALSE(can_be_left(names + std::string(2048, 'x'))) << "there is no such limit here";
 }
 
 TEST_F(StoreNames, what_was_let_go_of_makes_room) {
@@ -68,11 +68,11 @@ TEST_F(StoreNames, what_was_let_go_of_makes_room) {
     while (keep(kept_name(kept::process, number)))
         ++number;
     const std::string one_more = kept_name(kept::process, number);
-    EXPECT_FALSE(store_.has_room_for(one_more));
-    store_.keep(kept_name(kept::process, number - 1), -1);  // the same name once more
-    EXPECT_FALSE(store_.has_room_for(one_more));
-    store_.drop(kept_name(kept::process, number - 1));
-    EXPECT_TRUE(store_.has_room_for(one_more));
+    EXPECT_FALSE(store.has_room_for(one_more));
+    store.keep(kept_name(kept::process, number - 1), -1);  // the same name once more
+    EXPECT_FALSE(store.has_room_for(one_more));
+    store.drop(kept_name(kept::process, number - 1));
+    EXPECT_TRUE(store.has_room_for(one_more));
 }
 
 }  // namespace
