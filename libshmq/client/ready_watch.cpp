@@ -23,6 +23,13 @@ bool has_news(const WaitPlace& place) noexcept {
     return view.ring.any_ready(cursor, true);
 }
 
+// Whether somebody woke who waits there: the wake-up that began this sleep may come late, too.
+bool moved(std::span<const WaitPlace> places) noexcept {
+    return std::any_of(places.begin(), places.end(), [](const WaitPlace& place) {
+        return place.registered && place.point().signal.load() != place.ticket.signal;
+    });
+}
+
 }  // namespace
 
 std::unique_ptr<ReadyWatch> ReadyWatch::start() noexcept {
@@ -106,7 +113,8 @@ void ReadyWatch::sleep() noexcept {
     const Nanoseconds end = deadline_after(monotonic_now(), ManyWaits::longest_sleep(places));
     do {
         ended_by_ = shm::wait_any({words.data(), count}, end);
-    } while (ended_by_ == shm::WaitEnd::interrupted);
+    } while (ended_by_ == shm::WaitEnd::interrupted ||
+             (ended_by_ == shm::WaitEnd::signalled && state_.load() == armed && !moved(places)));
     if (ended_by_ == shm::WaitEnd::refused) refused_with_ = errno;
     tell();
     ManyWaits::leave(places);
