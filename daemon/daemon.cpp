@@ -87,7 +87,7 @@ struct Daemon::Parts {
           accounts(options.quotas),
           journals(*io, timers, state),
           registry(accounts, store, catalogue, journals),
-          dead_letters(registry),
+          dead_letters(registry, timers),
           supervisor(*io, timers, store, roster, dead_letters),
           methods(registry, dead_letters, supervisor, session_count, journals.recovering(), about),
           metrics(*io, timers, [this] { return methods.metrics_page(); }),
@@ -280,6 +280,7 @@ void Daemon::restore_durable() {
                 definition.name, queue.error());
         }
     }
+    parts.journals.end_restoring();
     declare_queues();
 }
 
@@ -452,6 +453,7 @@ void Daemon::shut_down() {
     parts.metrics.stop();
     parts.server.stop();
     if (survival_.manager.empty()) drop_overflow(parts.registry, parts.journals);
+    parts.dead_letters.stop();
     parts.supervisor.release_all();
     parts.registry.release_all();
     parts.timers.disarm(parts.idle_timer);

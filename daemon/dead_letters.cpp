@@ -14,6 +14,10 @@
 namespace shmq::daemon {
 namespace {
 
+// Between two looks whether a target's log was read.
+constexpr Nanoseconds retry_least_ns = 2 * nanoseconds_per_millisecond;
+constexpr Nanoseconds retry_most_ns = 200 * nanoseconds_per_millisecond;
+
 // The end of a text that is too long says more than its beginning: it is a path.
 template <std::size_t size>
 void copy_end(const std::string& text, char (&into)[size]) {
@@ -66,6 +70,29 @@ shm::DeadLetterRecord record_of(const Queue& queue, const shm::Doomed& doomed,
     return record;
 }
 
+journal::Identity memory_of(const Queue& queue) {
+    journal::Identity memory{};
+    const auto& words = queue.segment().header().journal.memory;
+    for (std::size_t i = 0; i < std::size(words); ++i) {
+        const std::uint64_t word = words[i].load(std::memory_order_relaxed);
+        std::memcpy(memory.data() + i * sizeof word, &word, sizeof word);
+    }
+    return memory;
+}
+
+// How the message is known in its queue, for a log that outlives this daemon.
+journal::Origin origin_of(const Queue& queue, std::uint64_t sequence) {
+    journal::Origin origin{};
+    std::copy_n(queue.segment().identity(), origin.queue.size(), origin.queue.begin());
+    const std::uint64_t lsn = queue.supervise().lsn_of(sequence);
+    const bool logged = lsn != 0 && queue.journal && queue.journal->holds(lsn);
+    origin.kind = static_cast<std::uint32_t>(logged ? journal::OriginKind::lsn
+                                                    : journal::OriginKind::sequence);
+    origin.number = logged ? lsn : sequence;
+    if (!logged) origin.memory = memory_of(queue);
+    return origin;
+}
+
 std::string why_not_moved(shm::MoveStatus status, const Queue& target) {
     switch (status) {
         case shm::MoveStatus::full:
@@ -91,30 +118,17 @@ void DeadLetters::bury(Queue& queue, const WhoIs& who_is) {
     std::string problem;
     const auto target = target_of(queue, problem);
     std::vector<shm::Doomed> doomed;
-    for (const auto& [index, one] : queue.supervise().doomed())
-        doomed.push_back(one);
+    for (const auto& [index, one] : queue.supervise().doomed()) {
+        if (!queue.supervise().in_motion(one.sequence)) doomed.push_back(one);
+    }
     for (const shm::Doomed& one : doomed) {
         // Who had it is asked at once: later the number may be another's.
         const auto [holder, fresh] = queue.last_holders.try_emplace(one.sequence);
         if (fresh && one.cause.number != 0) holder->second = who_is(one.cause.number);
         if (target == nullptr) continue;
-        const shm::DeadLetterRecord record = record_of(queue, one, holder->second, monotonic_now());
-        shm::Move move(queue.supervise(), target->supervise());
-        const shm::MoveStatus status =
-            move.run(one.sequence, &record, shm::count_of(one.cause.reason));
-        if (status == shm::MoveStatus::moved) {
-            queue.supervise().forget_doomed(one.index);
-            queue.last_holders.erase(one.sequence);
-            log().info("queue {}: message {} is dead ({}), moved to {}", queue.name(), one.sequence,
-                       shm::dead_reason(record), target->name());
-            tell("dead_lettered", &queue,
-                 fmt::format("queue {}: message {} is dead ({}), moved to {}", queue.name(),
-                             one.sequence, shm::dead_reason(record), target->name()),
-                 record.pid, 1);
-        } else if (status == shm::MoveStatus::gone || status == shm::MoveStatus::damaged) {
-            queue.supervise().forget_doomed(one.index);
-            queue.last_holders.erase(one.sequence);
-        } else {
+        const shm::MoveStatus status = bury_one(queue, *target, one, holder->second);
+        if (status == shm::MoveStatus::full || status == shm::MoveStatus::closed ||
+            status == shm::MoveStatus::too_large) {
             problem = why_not_moved(status, *target);
             if (status != shm::MoveStatus::too_large) break;
         }
@@ -123,14 +137,56 @@ void DeadLetters::bury(Queue& queue, const WhoIs& who_is) {
         target->check_damage("a move");
         queue.check_damage("a move");
     }
-    const std::size_t held = queue.supervise().doomed().size();
+    const auto& all = queue.supervise().doomed();
+    const auto held = std::count_if(all.begin(), all.end(), [&](const auto& entry) {
+        return !queue.supervise().in_motion(entry.second.sequence);
+    });
     queue.raise_alarm(Queue::Alarm::held,
                       held == 0 ? ""
                                 : fmt::format("{} messages held, that failed or were rejected: {}",
                                               held, problem));
 }
 
+shm::MoveStatus DeadLetters::bury_one(Queue& queue, Queue& target, const shm::Doomed& one,
+                                      const LastHolder& holder) {
+    const shm::DeadLetterRecord record = record_of(queue, one, holder, monotonic_now());
+    Leaving leaving{
+        .sequence = one.sequence,
+        .count_as = shm::count_of(one.cause.reason),
+        .history = &record,
+        .told = fmt::format("queue {}: message {} is dead ({}), moved to {}", queue.name(),
+                            one.sequence, shm::dead_reason(record), target.name()),
+        .pid = record.pid};
+    shm::MoveStatus status;
+    if (by_log(target)) {
+        status = move_by_log(queue, target, leaving);
+        if (status == shm::MoveStatus::moved) return status;
+    } else {
+        shm::Move move(queue.supervise(), target.supervise());
+        status = move.run(one.sequence, &record, leaving.count_as);
+        if (status == shm::MoveStatus::moved) tell_moved(queue, leaving);
+    }
+    if (status == shm::MoveStatus::moved || status == shm::MoveStatus::gone ||
+        status == shm::MoveStatus::damaged) {
+        queue.supervise().forget_doomed(one.index);
+        queue.last_holders.erase(one.sequence);
+    }
+    return status;
+}
+
+void DeadLetters::tell_moved(Queue& queue, const Leaving& leaving) {
+    if (leaving.told.empty()) return;
+    log().info("{}", leaving.told);
+    tell("dead_lettered", &queue, leaving.told, leaving.pid, 1);
+}
+
 std::shared_ptr<Queue> DeadLetters::target_of(Queue& queue, std::string& why_not) {
+    // It may be among those that are still coming back, and is not to be made anew.
+    if (registry_.journals().restoring()) {
+        why_not = "queues are still coming back from their journals";
+        retry_soon(queue);
+        return nullptr;
+    }
     auto target = registry_.dead_letter_queue(queue);
     if (!target) {
         why_not = wire::failure_text(target.error());
@@ -145,6 +201,8 @@ std::shared_ptr<Queue> DeadLetters::target_of(Queue& queue, std::string& why_not
         return nullptr;
     }
     why_not = open_target(**target);
+    if (!why_not.empty() && (*target)->journal && !(*target)->journal->has_failed())
+        retry_soon(queue);
     if (!why_not.empty()) return nullptr;
     queue.supervise().refresh();
     return *target;
@@ -162,6 +220,12 @@ std::string DeadLetters::open_target(Queue& target) {
                            wire::failure_text(made.error()));
     }
     target.supervise().refresh();
+    if (!by_log(target)) return {};
+    if (!target.journal) return fmt::format("the journal of queue {} is not open", target.name());
+    if (target.journal->has_failed())
+        return fmt::format("the journal of queue {} failed", target.name());
+    if (!target.journal->takes_moves())
+        return fmt::format("the journal of queue {} is being read", target.name());
     return {};
 }
 
@@ -179,6 +243,103 @@ void DeadLetters::settle_unfinished() {
         }
         queue->check_damage("a start");
     }
+}
+
+// ---- By the target's log -----------------------------------------------------------------------
+
+shm::MoveStatus DeadLetters::move_by_log(Queue& source, Queue& target, Leaving leaving) {
+    shm::Packed packed;
+    shm::Move move(source.supervise(), target.supervise());
+    const bool redriven = leaving.count_as == shm::CountJournal::Drop::redriven;
+    const auto status = move.pack(leaving.sequence, leaving.history, redriven, packed);
+    leaving.history = nullptr;  // it is the caller's
+    if (status != shm::MoveStatus::moved) return status;
+    QueueJournal::MovedIn message{.origin = origin_of(source, leaving.sequence),
+                                  .bytes = std::move(packed.bytes),
+                                  .marks = packed.marks,
+                                  .timestamp = packed.timestamp,
+                                  .deliveries = std::max(1u, packed.deliveries),
+                                  .done = {}};
+    message.origin.message_bytes = packed.length;
+    const std::uint64_t sequence = leaving.sequence;
+    message.done = [weak = source.weak_from_this(), leaving = std::move(leaving)](bool safe) {
+        const auto queue = weak.lock();
+        // What is gone with its queue is nowhere else.
+        return queue == nullptr || queue->removed || finish(*queue, leaving, safe);
+    };
+    if (!target.journal->append_moved(std::move(message))) return shm::MoveStatus::full;
+    source.supervise().begin_motion(sequence);
+    return shm::MoveStatus::moved;
+}
+
+// Whether the source let the message go.
+bool DeadLetters::finish(Queue& source, const Leaving& leaving, bool safe) {
+    shm::Supervise& supervise = source.supervise();
+    supervise.end_motion(leaving.sequence);
+    const bool redriven = leaving.count_as == shm::CountJournal::Drop::redriven;
+    if (!safe) {
+        // A dead letter stays doomed, and is tried again.
+        if (redriven) shm::Move(supervise, supervise).put_back(leaving.sequence);
+        return false;
+    }
+    const bool left = supervise.leave(leaving.sequence, leaving.count_as);
+    supervise.forget_doomed(leaving.sequence & source.segment().geometry().index_mask);
+    source.last_holders.erase(leaving.sequence);
+    if (left) tell_moved(source, leaving);
+    if (source.journal) source.journal->wake();
+    source.check_damage("a move");
+    return left;
+}
+
+std::shared_ptr<Queue> DeadLetters::source_of(const journal::Origin& origin) const {
+    std::shared_ptr<Queue> queue = last_source_.lock();
+    if (queue == nullptr || queue->removed || last_origin_ != origin.queue) {
+        std::uint8_t identity[16];
+        std::copy(origin.queue.begin(), origin.queue.end(), identity);
+        queue = registry_.by_identity(identity);
+        last_source_ = queue;
+        last_origin_ = origin.queue;
+    }
+    return queue != nullptr && !queue->quarantined() ? queue : nullptr;
+}
+
+Origins::Answer DeadLetters::look(const journal::Origin& origin) const {
+    const auto source = source_of(origin);
+    if (source == nullptr) return registry_.journals().restoring() ? Answer::unknown : Answer::gone;
+    if (origin.kind == static_cast<std::uint32_t>(journal::OriginKind::lsn)) {
+        if (source->journal == nullptr) return Answer::gone;
+        if (!source->journal->is_read()) return Answer::unknown;
+        return source->journal->holds(origin.number) ? Answer::there : Answer::gone;
+    }
+    const bool there =
+        origin.memory == memory_of(*source) && source->supervise().has(origin.number);
+    return there ? Answer::there : Answer::gone;
+}
+
+bool DeadLetters::settled(const journal::Origin& origin) const {
+    const auto source = source_of(origin);
+    if (source == nullptr) return true;
+    if (origin.kind == static_cast<std::uint32_t>(journal::OriginKind::lsn))
+        return source->journal == nullptr || source->journal->says_gone(origin.number);
+    return origin.memory != memory_of(*source) || !source->supervise().has(origin.number);
+}
+
+// Sweeps are far between where nobody holds anything.
+void DeadLetters::retry_soon(Queue& queue) {
+    to_retry_.push_back(queue.weak_from_this());
+    if (retry_.armed()) return;
+    retry_pause_ = std::clamp(2 * retry_pause_, retry_least_ns, retry_most_ns);
+    timers_.arm(retry_, deadline_after(monotonic_now(), retry_pause_), [this] { retry(); });
+}
+
+void DeadLetters::retry() {
+    for (const auto& weak : std::exchange(to_retry_, {})) {
+        const auto queue = weak.lock();
+        // Who had the messages was asked before.
+        if (queue && !queue->removed && !queue->quarantined())
+            bury(*queue, [](std::uint16_t) { return LastHolder{}; });
+    }
+    if (!retry_.armed()) retry_pause_ = 0;
 }
 
 // ---- And back ----------------------------------------------------------------------------------
@@ -222,9 +383,15 @@ std::string DeadLetters::redrive_one(const Caller& caller, Queue& queue, std::ui
         history->redriven += 1;
         history->redriven_at = static_cast<std::uint64_t>(monotonic_now());
     }
-    shm::Move move(queue.supervise(), target.supervise());
-    const auto status =
-        move.run(sequence, history ? &*history : nullptr, shm::CountJournal::Drop::redriven);
+    const shm::DeadLetterRecord* record = history ? &*history : nullptr;
+    constexpr auto count_as = shm::CountJournal::Drop::redriven;
+    shm::MoveStatus status;
+    if (by_log(target)) {
+        status = move_by_log(queue, target, {sequence, count_as, record, {}, 0});
+    } else {
+        shm::Move move(queue.supervise(), target.supervise());
+        status = move.run(sequence, record, count_as);
+    }
     target.check_damage("a redrive");
     if (status != shm::MoveStatus::moved) return refuse(why_not_moved(status, target));
     return {};

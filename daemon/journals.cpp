@@ -46,13 +46,16 @@ std::expected<void, std::string> Journals::open(Queue& queue, bool restored) {
     if (engine_ == nullptr) return std::unexpected("nothing moves its bytes");
     auto path = (*state_)->queue_path(queue.identity());
     if (!path) return std::unexpected(path.error());
-    if (auto written = write_definition(queue); !written) return written;
     QueueJournal::Settings settings;
+    settings.is_new = !(*state_)->read_definition(queue.identity()).has_value();
+    if (auto written = write_definition(queue); !written) return written;
     settings.name = queue.name();
     std::copy_n(queue.segment().identity(), settings.identity.size(), settings.identity.begin());
     settings.path = *path;
     settings.spill_limit = queue.spill_limit();
     settings.recovering = &recovering_;
+    settings.unjudged = &unjudged_;
+    settings.origins = origins_;
     auto journal = QueueJournal::open(
         queue.segment(), std::move(settings), engine_, timers_, restored,
         [&queue](const std::string& text) { queue.raise_alarm(Queue::Alarm::journal, text); });
@@ -123,6 +126,7 @@ std::vector<Journals::LeftBehind> Journals::left_behind() {
             static_cast<void>(directory.remove_queue(identity));
         }
     }
+    restoring_ = !durable.empty();
     return durable;
 }
 

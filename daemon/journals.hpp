@@ -15,6 +15,8 @@
 
 namespace shmq::daemon {
 
+class Origins;
+
 class Journals {
   public:
     // `state`: where they live, or why there can be none.
@@ -30,6 +32,13 @@ class Journals {
     // an old one holds is recovered from the loop (queue_journal.hpp). `restored`: its memory is
     // new, its messages are the log's. Or why not.
     std::expected<void, std::string> open(Queue& queue, bool restored = false);
+    // What journals ask of other queues; before the first verb. Outlives all queues.
+    void ask(const Origins& origins) { origins_ = &origins; }
+    // All that left_behind() told of was restored, or cannot be.
+    void end_restoring() { restoring_ = false; }
+    // Whether queues are still coming back, of whose messages nobody knows where they are.
+    bool moves_unknown() const { return unjudged_ != 0 || restoring_; }
+    bool restoring() const { return restoring_; }
     // The queue is no more: its files go.
     void remove(Queue& queue);
     struct LeftBehind {
@@ -53,6 +62,9 @@ class Journals {
     std::shared_ptr<journal::Engine> engine_;  // of all
     Source completions_;
     std::size_t recovering_ = 0;
+    std::size_t unjudged_ = 0;
+    bool restoring_ = false;
+    const Origins* origins_ = nullptr;
 };
 
 }  // namespace shmq::daemon

@@ -35,7 +35,7 @@ struct Sleeps {
     Sleeps& operator+=(const Sleeps& other);
 };
 
-class Queue {
+class Queue : public std::enable_shared_from_this<Queue> {
   public:
     struct Settings {
         std::string name;

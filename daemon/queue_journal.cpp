@@ -17,6 +17,8 @@ namespace {
 constexpr Nanoseconds go_ns = 2 * nanoseconds_per_millisecond;
 // While something is under way, should whoever was to ring have been stopped before it did.
 constexpr Nanoseconds heartbeat_ns = 100 * nanoseconds_per_millisecond;
+// Another queue's log is about to say that it has let a message go.
+constexpr Nanoseconds source_poll_ns = 2 * nanoseconds_per_millisecond;
 // Files are let go of in steps of so many messages.
 constexpr std::uint64_t trim_step = 1024;
 
@@ -40,6 +42,10 @@ void QueueJournal::work() {
     if (writer_ != nullptr) work_on_log();
     again_ = false;
     working_ = false;
+}
+
+void QueueJournal::wake() {
+    if (!recovering()) timers_.arm(timer_, monotonic_now(), [this] { work(); });
 }
 
 void QueueJournal::work_on_log() {
@@ -66,6 +72,7 @@ void QueueJournal::work_on_log() {
 bool QueueJournal::work_for(Nanoseconds until) {
     for (;;) {
         bool moved = free_logged();
+        moved = finish_moves() || moved;
         moved = refill_from_log() || moved;
         moved = take_arrivals() || moved;
         settle_gone();
@@ -109,7 +116,7 @@ bool QueueJournal::log_is_empty() const {
 }
 
 bool QueueJournal::refill_from_log() {
-    wants_room_ = false;
+    wants_room_ = awaits_source_ = false;
     bool moved = false;
     constexpr std::uint64_t most = 1024;  // then a look at the others
     for (std::uint64_t round = 0; round < most; ++round) {
@@ -123,14 +130,22 @@ bool QueueJournal::refill_from_log() {
         }
         const bool seen = (old && recovered_.front.contains(header.lsn)) ||
                           (header.flags & journal::flag_redelivered) != 0;
-        const shm::Refill message{
-            .source = shm::RefillSource::log,
-            .from = header.lsn,
-            .lsn = header.lsn,
-            .timestamp = to_monotonic(header.timestamp_ns),
-            .payload = record->payload,
-            .deliveries = seen ? std::max<std::uint32_t>(1, header.deliveries) : 0,
-            .failures = header.failures};
+        shm::Refill message{.source = shm::RefillSource::log,
+                            .from = header.lsn,
+                            .lsn = header.lsn,
+                            .timestamp = to_monotonic(header.timestamp_ns),
+                            .payload = record->payload,
+                            .deliveries = seen ? std::max<std::uint32_t>(1, header.deliveries) : 0,
+                            .failures = header.failures};
+        if ((header.flags & journal::flag_moved) != 0) {
+            const Turn turn = turn_of(*record, message);
+            if (turn == Turn::later) break;
+            if (turn == Turn::never) {
+                drop_unread(header);
+                moved = true;
+                continue;
+            }
+        }
         const shm::RefillStatus status = side_.refill(message);
         if (status == shm::RefillStatus::full) {
             wants_room_ = true;
@@ -141,6 +156,7 @@ bool QueueJournal::refill_from_log() {
         } else if (durable()) {
             to_note_.add(header.lsn, header.lsn);
         }
+        if (message.moved && status == shm::RefillStatus::done) side_.count_moved_in();
         spilled_ -= std::min<std::uint64_t>(spilled_, 1);
         spilled_bytes_ -= std::min<std::uint64_t>(spilled_bytes_, header.length);
         tell_backlog();
@@ -235,6 +251,8 @@ std::uint64_t QueueJournal::to_monotonic(std::uint64_t realtime) const {
 
 void QueueJournal::settle_gone() {
     if (!durable()) return;
+    while (!settling_.empty() && settling_.front().by <= writer_->safe())
+        settling_.pop_front();
     std::vector<std::uint64_t> gone;
     side_.take_gone(gone);
     for (const std::uint64_t lsn : gone) {
@@ -249,7 +267,9 @@ void QueueJournal::settle_gone() {
         return writer_->append_front(first, count);
     });
     write_ranges(to_settle_, [this](std::uint64_t first, std::uint64_t count) {
-        return writer_->append_settled(first, count);
+        const std::uint64_t by = writer_->append_settled(first, count);
+        if (by != 0) settling_.push_back({by, first, first + count - 1});
+        return by;
     });
 }
 
@@ -354,6 +374,7 @@ void QueueJournal::sleep() {
     if (!idle || (!direct && !durable())) due = deadline_after(now, heartbeat_ns);
     if (idle && !direct && !durable()) due = std::min(due, std::max(now, close_not_before_));
     if (retry_at_ != 0) due = std::min(due, retry_at_);
+    if (awaits_source_) due = std::min(due, deadline_after(now, source_poll_ns));
     if (due == no_deadline) return timers_.disarm(timer_);
     timers_.arm(timer_, due, [this] { work(); });
 }

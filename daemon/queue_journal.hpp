@@ -33,6 +33,17 @@ namespace shmq::daemon {
 // For the log.
 std::string sum_up(const journal::Damage& damage);
 
+// What a journal asks of the queues that its messages were moved from.
+class Origins {
+  public:
+    enum class Answer { unknown, there, gone };
+    virtual ~Origins() = default;
+    // Whether that queue still has it. unknown: what its log holds is not known yet.
+    virtual Answer look(const journal::Origin& origin) const = 0;
+    // Whether it is gone from there for good, whatever ends now.
+    virtual bool settled(const journal::Origin& origin) const = 0;
+};
+
 class QueueJournal {
   public:
     struct Settings {
@@ -42,6 +53,10 @@ class QueueJournal {
         std::uint64_t spill_limit = 0;  // bytes of all files; 0: as the disk allows
         // How many journals of the daemon are being recovered: they share its time. Outlives this.
         std::size_t* recovering = nullptr;
+        // How many durable ones do not know yet which of the messages moved into them count.
+        std::size_t* unjudged = nullptr;
+        const Origins* origins = nullptr;  // outlives this
+        bool is_new = false;               // it has no files yet
     };
     // Told when what people should know of the journal has changed; "": all is well.
     using Alarm = std::function<void(const std::string& text)>;
@@ -60,6 +75,33 @@ class QueueJournal {
     // Does what there is to do, and sees to it that it is called again when there is more. To be
     // called when a doorbell rang, and at each sweep.
     void work();
+    // The same from the loop, soon.
+    void wake();
+
+    // A message that comes from another queue.
+    struct MovedIn {
+        journal::Origin origin;
+        std::vector<std::byte> bytes;  // as in a block; with a history, if `marks` says so
+        std::uint32_t marks = 0;       // shm::length_history, shm::length_redriven
+        std::uint64_t timestamp = 0;
+        std::uint32_t deliveries = 0;
+        // Runs once, not from within append_moved: it is as safe here as this log makes things, or
+        // never will be. Answers whether its source has let it go: if not, it does not count here.
+        std::function<bool(bool safe)> done;
+    };
+    // Into the log, and from there to the front ring when its source has let it go for good. False:
+    // no room for now.  REQUIRES: takes_moves().
+    bool append_moved(MovedIn message);
+    bool takes_moves() const { return durable() && begun_ && !failed(); }
+    bool has_failed() const { return !recovering() && failed(); }
+    // Whether the message of that LSN is in this queue, as far as the log knows. REQUIRES:
+    // is_read().
+    bool holds(std::uint64_t lsn) const { return unsettled_.contains(lsn); }
+    // What the files hold is known, or will never be.
+    bool is_read() const { return read_ || !recovering(); }
+    // Whether the log says that this message is gone, and safely; or never will say anything more.
+    bool says_gone(std::uint64_t lsn) const;
+
     // Bytes of all files from now on; 0: as the disk allows.
     void change_limit(std::uint64_t bytes);
     // Drops what is in the log and in the ingress. How many. REQUIRES: not recovering().
@@ -92,19 +134,38 @@ class QueueJournal {
         std::uint64_t position = 0;
         std::uint64_t lsn = 0;
     };
+    struct Moving {
+        std::uint64_t lsn = 0;
+        std::vector<std::byte> bytes;  // written from here
+        std::function<bool(bool safe)> done;
+    };
+    struct Settling {
+        std::uint64_t by = 0;  // the record that says so
+        std::uint64_t first = 0;
+        std::uint64_t last = 0;
+    };
 
     QueueJournal(shm::Segment& segment, Settings settings, Timers& timers,
                  std::unique_ptr<journal::Directory> disk, bool restored, Alarm alarm);
     void recover_some();
     void stop_recovering();
-    void go_on_from(journal::Recovered recovered);
+    void take_recovered();
+    bool judge_moves();
+    void count_judged();
+    void go_on();
     void open_log();
     void begin();
     void work_on_log();
 
     bool work_for(Nanoseconds until);
     bool free_logged();
+    bool finish_moves();
+    void forget_moves();
+    void drop_move(const Moving& move);
     bool refill_from_log();
+    enum class Turn { refill, later, never };
+    Turn turn_of(const journal::Record& record, shm::Refill& message);
+    void drop_unread(const journal::RecordHeader& header);
     bool take_arrivals();
     bool place(const shm::Arrival& arrival);
     bool append(const shm::Arrival& arrival);
@@ -142,6 +203,8 @@ class QueueJournal {
     Nanoseconds began_at_;
     std::unique_ptr<journal::Recovery> recovery_;  // until it is done
     journal::Recovered recovered_;
+    bool read_ = false;                        // it is known what the files hold
+    bool judged_ = false;                      // and which of the messages moved here count
     std::unique_ptr<journal::Writer> writer_;  // null: recovering, or nothing could be recovered
     std::unique_ptr<journal::Reader> reader_;
     Timer timer_;
@@ -156,6 +219,11 @@ class QueueJournal {
     journal::RangeSet unsettled_;          // durable: LSNs of messages that are not gone
     journal::RangeSet to_note_;            // put into the front ring, the same
     journal::RangeSet to_settle_;          // gone, and the log does not say so yet
+    std::deque<Settling> settling_;        // the log says so, but not yet safely
+    std::deque<Moving> moving_;            // from other queues, not yet safe in the log
+    journal::RangeSet void_;               // moved here, but their sources have kept them
+    std::vector<std::byte> history_;       // of the message that is being refilled
+    bool awaits_source_ = false;           // of the next message
     std::uint64_t spilled_ = 0;
     std::uint64_t spilled_bytes_ = 0;
     std::uint64_t logged_count_ = 0;

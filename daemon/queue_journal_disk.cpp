@@ -57,6 +57,7 @@ void QueueJournal::give_up_log() {
         appended_.pop_back();
         spilled_ -= std::min<std::uint64_t>(spilled_, 1);
     }
+    forget_moves();
     tell_backlog();
     last_message_ = std::min(last_message_, writer_->logged());
     in_hand_.reset();

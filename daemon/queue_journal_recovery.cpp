@@ -20,6 +20,8 @@ namespace {
 // Of one go, for all journals that are being recovered together.
 constexpr Nanoseconds go_ns = 2 * nanoseconds_per_millisecond;
 constexpr Nanoseconds go_least_ns = 50'000;
+// Until what other queues' logs say is looked at again.
+constexpr Nanoseconds others_poll_ns = 2 * nanoseconds_per_millisecond;
 // Recovery that took longer is worth a line in the log.
 constexpr Nanoseconds quick_ns = 100 * nanoseconds_per_millisecond;
 
@@ -57,7 +59,12 @@ std::expected<std::unique_ptr<QueueJournal>, std::string> QueueJournal::open(
     if (!disk) return std::unexpected(disk.error());
     auto journal = std::unique_ptr<QueueJournal>(new QueueJournal(
         segment, std::move(settings), timers, std::move(*disk), restored, std::move(alarm)));
-    journal->work();
+    // Others that are coming back are there before the first of them is judged.
+    if (journal->settings_.is_new) {
+        journal->work();
+    } else {
+        timers.arm(journal->timer_, monotonic_now(), [raw = journal.get()] { raw->work(); });
+    }
     return journal;
 }
 
@@ -81,14 +88,24 @@ QueueJournal::QueueJournal(shm::Segment& segment, Settings settings, Timers& tim
         timers_.arm(timer_, monotonic_now(), [this] { work(); });
     });
     *settings_.recovering += 1;
+    judged_ = !durable() || settings_.is_new;
+    if (!judged_) *settings_.unjudged += 1;
 }
 
 QueueJournal::~QueueJournal() {
     working_ = true;  // what completes now starts nothing
     stop_recovering();
+    reader_.reset();
+    writer_.reset();  // it may be writing from what is moving
+    forget_moves();
+}
+
+void QueueJournal::count_judged() {
+    if (!std::exchange(judged_, true)) *settings_.unjudged -= 1;
 }
 
 void QueueJournal::stop_recovering() {
+    count_judged();
     if (!recovering()) return;
     recovery_.reset();
     *settings_.recovering -= 1;
@@ -96,6 +113,7 @@ void QueueJournal::stop_recovering() {
 
 void QueueJournal::recover_some() {
     using Step = journal::Recovery::Step;
+    if (read_) return go_on();
     const Nanoseconds share = go_ns / static_cast<Nanoseconds>(*settings_.recovering);
     const Nanoseconds until = deadline_after(monotonic_now(), std::max(share, go_least_ns));
     const Step step = recovery_->step(until);
@@ -105,9 +123,8 @@ void QueueJournal::recover_some() {
         return;
     }
     if (step == Step::done) {
-        journal::Recovered recovered = recovery_->take();
-        stop_recovering();
-        return go_on_from(std::move(recovered));
+        take_recovered();
+        return go_on();
     }
     side_.tell_room(false);
     segment_.header().journal.confirms_end.store(1, std::memory_order_seq_cst);
@@ -128,24 +145,63 @@ std::string QueueJournal::progress() const {
                                                        recovery_->bytes_total() / mebibyte);
 }
 
-void QueueJournal::go_on_from(journal::Recovered recovered) {
-    recovered_ = std::move(recovered);
+// What is here, as far as the log and the memory tell.
+void QueueJournal::take_recovered() {
+    recovered_ = recovery_->take();
+    read_ = true;
     for (const journal::Damage& damage : recovered_.damage)
         log().error("queue {}: damaged journal: {}", settings_.name, sum_up(damage));
     // In a new segment everything is still to come; else the segment knows what came.
     unsettled_ = recovered_.live;
-    journal::RangeSet to_come = recovered_.live;
+    if (restored_ || !durable()) return;
+    // Of what was put into the front ring, whatever is not there any more is gone.
+    if (side_.refilled() > 1) unsettled_.remove(1, side_.refilled() - 1);
+    for (const std::uint64_t lsn : side_.in_front())
+        if (recovered_.live.contains(lsn)) unsettled_.add(lsn, lsn);
+}
+
+// A message that was moved here does not count where its source still has it. What was put into the
+// front ring had been let go. False: somebody's log is still being read.
+bool QueueJournal::judge_moves() {
+    if (judged_) return true;
+    journal::RangeSet kept;
+    for (const journal::MovedIn& moved : recovered_.moved_in) {
+        if (!unsettled_.contains(moved.lsn) || (!restored_ && moved.lsn < side_.refilled()))
+            continue;
+        switch (settings_.origins->look(moved.origin)) {
+            case Origins::Answer::unknown:
+                return false;
+            case Origins::Answer::there:
+                kept.add(moved.lsn, moved.lsn);
+                break;
+            case Origins::Answer::gone:
+                break;
+        }
+    }
+    for (const auto& [first, last] : kept.ranges())
+        unsettled_.remove(first, last);
+    if (!kept.empty())
+        log().info("queue {}: {} moves left half-way are undone", settings_.name, kept.count());
+    void_ = std::move(kept);
+    recovered_.moved_in = {};
+    count_judged();
+    return true;
+}
+
+void QueueJournal::go_on() {
+    // Nothing of ours is delivered while others may find that it was moved to them.
+    if (!judge_moves() || (restored_ && durable() && *settings_.unjudged != 0)) {
+        timers_.arm(timer_, deadline_after(monotonic_now(), others_poll_ns), [this] { work(); });
+        return;
+    }
+    stop_recovering();
+    journal::RangeSet to_come = unsettled_;
+    if (!durable()) to_come = recovered_.live;
     if (!restored_ && side_.refilled() > 1) to_come.remove(1, side_.refilled() - 1);
     side_.skip_to(to_come.empty() ? recovered_.next_lsn : to_come.lowest());
     spilled_ = to_come.count();
     tell_backlog();
     if (!to_come.empty()) last_message_ = to_come.highest();
-    if (!restored_ && durable()) {
-        // Of what was put into the front ring, whatever is not there any more is gone.
-        unsettled_ = to_come;
-        for (const std::uint64_t lsn : side_.in_front())
-            if (recovered_.live.contains(lsn)) unsettled_.add(lsn, lsn);
-    }
     const Nanoseconds took = monotonic_now() - began_at_;
     if (restored_ || took > quick_ns) {
         log().info("queue {}: its journal is recovered, {} messages to come, in {} ms",

@@ -165,8 +165,8 @@ bool Registry::has(const std::string& identity) const {
                        [&](const auto& entry) { return entry.second->identity() == identity; });
 }
 
-// As its source, with room for the histories, and without exclusive roles: dead letters come from
-// us, and several may look at them. What fails there stays there.
+// As its source, as safe, with room for the histories, and without exclusive roles: dead letters
+// come from us, and several may look at them. What fails there stays there.
 wire::Outcome<std::shared_ptr<Queue>> Registry::dead_letter_queue(const Queue& source) {
     const shm::Policy& policy = source.segment().policy();
     const std::string name = policy.dead_letter;
@@ -179,10 +179,21 @@ wire::Outcome<std::shared_ptr<Queue>> Registry::dead_letter_queue(const Queue& s
     plan.shape = shape;
     plan.shape.flags = shape.flags & shm::exact_timestamps;
     plan.shape.overflow = static_cast<std::uint32_t>(shm::Overflow::block);
+    const bool durable = (shape.flags & shm::durable_log) != 0;
+    if (durable) {
+        plan.beside_memory.durability = source.durability();
+        plan.shape.flags |=
+            shape.flags & (shm::journal_present | shm::durable_log | shm::unsynced_log);
+        plan.shape.overflow = static_cast<std::uint32_t>(shm::Overflow::spill);
+    }
     plan.shape.max_message =
         std::min(shm::bytes_with_history(shape.max_message), limits::message_max_bytes);
     plan.shape.pool_bytes = 0;
     plan.shape.pool_bytes = std::max(shape.pool_bytes, shm::with_defaults(plan.shape).pool_bytes);
+    if (durable && source.spill_limit() != 0) {
+        plan.beside_memory.spill_limit = std::max(
+            {source.spill_limit(), limits::spill_limit_min_bytes, 2 * plan.shape.max_message});
+    }
     return make(plan, 0);
 }
 

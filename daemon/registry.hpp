@@ -101,6 +101,8 @@ class Registry {
 
     std::size_t size() const { return queues_.size(); }
     const auto& all() const { return queues_; }
+    // As Journals has them.
+    Journals& journals() const { return journals_; }
 
   private:
     struct Plan {

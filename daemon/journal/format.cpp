@@ -74,7 +74,8 @@ HeaderState read_header(std::span<const std::byte> sector, FileHeader& header) {
     if (header.magic != file_magic) return HeaderState::damaged;
     if (header.checksum != header_checksum(header)) return HeaderState::damaged;
     // Magic, version and checksum stay where they are in every version to come.
-    if (header.version != format_version) return HeaderState::newer;
+    if (header.version < format_version_oldest || header.version > format_version)
+        return HeaderState::newer;
     return in_bounds(header) ? HeaderState::good : HeaderState::damaged;
 }
 
@@ -93,6 +94,16 @@ bool payload_is_whole(const RecordHeader& header, std::span<const std::byte> pay
                       std::uint64_t seed) {
     if (payload.empty()) return header.payload_checksum == 0;
     return header.payload_checksum == checksum_of(payload, seed);
+}
+
+std::optional<Origin> read_origin(std::span<const std::byte> payload) {
+    if (payload.size() < sizeof(Origin)) return std::nullopt;
+    Origin origin;
+    std::memcpy(&origin, payload.data() + (payload.size() - sizeof origin), sizeof origin);
+    const bool known = origin.kind == static_cast<std::uint32_t>(OriginKind::lsn) ||
+                       origin.kind == static_cast<std::uint32_t>(OriginKind::sequence);
+    if (!known || origin.message_bytes > payload.size() - sizeof origin) return std::nullopt;
+    return origin;
 }
 
 const char* kind_name(RecordKind kind) {

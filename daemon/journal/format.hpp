@@ -23,7 +23,8 @@
 namespace shmq::journal {
 
 constexpr std::uint64_t file_magic = 0x6c6e726a716d6873;  // "shmqjrnl"
-constexpr std::uint32_t format_version = 1;
+constexpr std::uint32_t format_version = 2;
+constexpr std::uint32_t format_version_oldest = 1;  // that is still read: it had no flag_moved
 
 enum class LogKind : std::uint32_t {
     spill = 1,    // survives the daemon, not the kernel: never synced, no file is used twice
@@ -98,7 +99,8 @@ constexpr std::uint64_t position_none = UINT64_MAX;
 constexpr std::uint8_t flag_redelivered = 1;  // it may have been delivered before
 constexpr std::uint8_t flag_history = 2;      // a dead letter: its history follows in the payload
 constexpr std::uint8_t flag_redriven = 4;
-constexpr std::uint8_t flags_known = flag_redelivered | flag_history | flag_redriven;
+constexpr std::uint8_t flag_moved = 8;  // from another queue: its Origin ends the payload
+constexpr std::uint8_t flags_known = flag_redelivered | flag_history | flag_redriven | flag_moved;
 
 // Before each payload, at a multiple of 8.
 struct RecordHeader {
@@ -132,6 +134,28 @@ static_assert(offsetof(RecordHeader, failures) == 58);
 static_assert(offsetof(RecordHeader, unsynced) == 60);
 static_assert(sizeof(RecordHeader) == 64);
 static_assert(std::has_unique_object_representations_v<RecordHeader>);
+
+// Where a message came from that was moved here, behind everything else in its payload. Until that
+// queue does not have it any more, this record counts for nothing.
+struct Origin {
+    Identity queue;               // 0
+    Identity memory;              // 16: that `number` counts in; zeros for an LSN
+    std::uint64_t number;         // 32: its LSN there, or its number in the queue
+    std::uint32_t kind;           // 40: OriginKind
+    std::uint32_t message_bytes;  // 44: of the message alone: history and this come behind it
+};
+static_assert(offsetof(Origin, queue) == 0);
+static_assert(offsetof(Origin, memory) == 16);
+static_assert(offsetof(Origin, number) == 32);
+static_assert(offsetof(Origin, kind) == 40);
+static_assert(offsetof(Origin, message_bytes) == 44);
+static_assert(sizeof(Origin) == 48);
+static_assert(std::has_unique_object_representations_v<Origin>);
+
+enum class OriginKind : std::uint32_t {
+    lsn = 1,       // of a queue whose log outlives its memory
+    sequence = 2,  // of a queue that ends with its memory
+};
 
 constexpr std::uint32_t record_alignment = 8;
 constexpr std::uint32_t record_start_bytes = 4096;  // what follows the header up to here is zero
@@ -172,6 +196,10 @@ std::optional<RecordHeader> read_record(std::span<const std::byte> bytes, std::u
 // REQUIRES: payload.size() == header.length, and the record is no pad.
 bool payload_is_whole(const RecordHeader& header, std::span<const std::byte> payload,
                       std::uint64_t seed);
+
+// What stands at the end of such a payload; nothing: it makes no sense. REQUIRES: the payload is
+// that of a message with flag_moved.
+std::optional<Origin> read_origin(std::span<const std::byte> payload);
 
 // The last LSN known to be synced when the record was written.
 constexpr std::uint64_t synced_before(const RecordHeader& header) {

@@ -30,6 +30,7 @@ struct Pending {
     std::string why;
     TailRecord record;
     std::vector<std::byte> counts;
+    std::optional<Origin> origin;
 };
 
 }  // namespace
@@ -325,6 +326,8 @@ void Recovery::Work::meet_record(const Record& record) {
     pending.record = {.file = index_, .offset = record.offset, .header = record.header};
     if (record.kind() == RecordKind::counts)
         pending.counts.assign(record.payload.begin(), record.payload.end());
+    if (record.kind() == RecordKind::message && (record.header.flags & flag_moved) != 0)
+        pending.origin = read_origin(record.payload);
     pending_.push_back(std::move(pending));
     // A spill log is not synced: while the kernel lives, what can be read was written.
     prove(is_durable() ? synced_before(record.header) : record.header.lsn);
@@ -392,6 +395,7 @@ void Recovery::Work::apply(const Pending& pending) {
                 out.any_position = true;
             }
             out.live.add(header.lsn, header.lsn);
+            if (pending.origin) out.moved_in.push_back({header.lsn, *pending.origin});
             return;
         }
         case RecordKind::settled:
@@ -438,6 +442,7 @@ void Recovery::Work::finish() {
     });
     out.live.remove(0, out.floor - 1);
     out.front.keep_only(out.live);
+    std::erase_if(out.moved_in, [&](const MovedIn& each) { return !out.live.contains(each.lsn); });
     for (FileReport& file : log_)
         out.files.push_back(std::move(file));
     for (FileReport& report : others_)

@@ -59,6 +59,12 @@ struct TailRecord {
     RecordHeader header{};
 };
 
+// A message that was moved here from another queue.
+struct MovedIn {
+    std::uint64_t lsn = 0;
+    Origin origin{};
+};
+
 struct Recovered {
     // All files of ours in the directory, those of the log first and in its order.
     std::vector<FileReport> files;
@@ -74,6 +80,7 @@ struct Recovered {
     std::uint64_t doubles = 0;       // messages dropped because their ingress position came before
     RangeSet live;                   // LSNs of messages that are not settled
     RangeSet front;                  // those of them that may have been delivered
+    std::vector<MovedIn> moved_in;   // those of `live` that other queues may still have, in order
     std::vector<std::byte> counts;   // payload of the last counts record
     // Of a durable log, what lies between `proven` and `next_lsn`. A successor writes it anew: a
     // sync of a file whose writer saw an error may answer 0 though the disk holds old bytes.

@@ -35,6 +35,10 @@ struct Geometry {
     std::uint64_t block_count = 0;  // over all classes
     std::uint64_t pool_bytes = 0;   // size of the pool's memfd; 0: no pool
 
+    // Of payload that one place holds.
+    std::uint64_t largest_place() const {
+        return class_count == 0 ? inline_bytes : classes[class_count - 1].block_bytes;
+    }
     bool has(QueueFlag flag) const { return (shape.flags & flag) != 0; }
     // Of a class, the blocks from this one on are for what is on its way into the journal: else
     // messages that wait in the front ring could take all, and those that come would have no way.

@@ -15,6 +15,13 @@ std::uint64_t steps_most(const SlotRing& ring) {
     return 8 * ring.capacity() + 64;
 }
 
+bool fits(const Geometry& geometry, const Refill& message) {
+    if (!message.moved) return message.payload.size() <= geometry.shape.max_message;
+    const bool in_block = (message.marks & length_history) != 0;
+    return message.length <= length_mask && message.payload.size() <= geometry.largest_place() &&
+           (!in_block || geometry.class_count != 0);
+}
+
 }  // namespace
 
 JournalSide::JournalSide(const QueueView& view)
@@ -91,9 +98,9 @@ std::uint64_t JournalSide::count() const {
 
 RefillStatus JournalSide::refill(const Refill& message) {
     const std::uint64_t length = message.payload.size();
-    if (length > view_.geometry->shape.max_message) return RefillStatus::too_large;
+    if (!fits(*view_.geometry, message)) return RefillStatus::too_large;
     BlockHandle block;
-    if (length > view_.geometry->inline_bytes) {
+    if ((message.marks & length_history) != 0 || length > view_.geometry->inline_bytes) {
         block = view_.pool.allocate(length, 0, block_cursors_);
         std::byte* data = block.valid() ? view_.pool.data(block) : nullptr;
         if (data == nullptr) return RefillStatus::full;
@@ -124,7 +131,8 @@ RefillStatus JournalSide::refill(const Refill& message) {
 bool JournalSide::fill(const Refill& message, std::uint64_t position, BlockHandle block) {
     SlotHeader& slot = view_.ring.slot(position);
     slot.sequence.store(position, memory_order_relaxed);
-    slot.length.store(static_cast<std::uint32_t>(message.payload.size()), memory_order_relaxed);
+    const auto bytes = static_cast<std::uint32_t>(message.payload.size());
+    slot.length.store(message.moved ? message.length | message.marks : bytes, memory_order_relaxed);
     slot.flags.store(0, memory_order_relaxed);
     slot.timestamp.store(message.timestamp, memory_order_relaxed);
     std::byte* payload = payload_of(slot);

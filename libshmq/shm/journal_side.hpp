@@ -32,6 +32,11 @@ struct Refill {
     std::uint64_t lsn = 0;   // where it stands in the log; 0: nowhere
     std::uint64_t timestamp = 0;
     std::span<const std::byte> payload;
+    // From another queue: it may be larger than what may be sent here. The first `length` bytes of
+    // the payload are the message, its history is behind them if `marks` says so.
+    bool moved = false;
+    std::uint32_t length = 0;
+    std::uint32_t marks = 0;  // beside the length in its word: length_history, length_redriven
     // It may have been delivered before, so often; 0: surely not.
     std::uint32_t deliveries = 0;
     std::uint32_t failures = 0;
@@ -53,6 +58,7 @@ class JournalSide {
     // What was taken from that position on will be taken again.
     void take_again(std::uint64_t position) { take_cursor_.next = position; }
     void count_damaged() { add(view_.header->totals.dropped_damaged, 1); }
+    void count_moved_in() { add(view_.header->totals.moved_in, 1); }
     void count_purged(std::uint64_t messages) { add(view_.header->totals.purged, messages); }
     // The first position that may still hold something.
     std::uint64_t oldest() const { return free_next_; }

@@ -33,40 +33,69 @@ CountJournal::Drop count_of(DeadReason reason) {
 
 MoveStatus Move::run(std::uint64_t sequence, const DeadLetterRecord* history,
                      CountJournal::Drop count_as) {
+    Content content;
+    std::uint32_t marks = 0;
     const bool redriven = count_as == CountJournal::Drop::redriven;
+    if (const auto status = look(sequence, history, redriven, content, marks);
+        status != MoveStatus::moved) {
+        return status;
+    }
+    BlockHandle block;
+    if (history != nullptr || content.length > target_.segment_.geometry().inline_bytes) {
+        block = fill_block(content, history);
+        if (!block.valid()) return MoveStatus::full;
+    }
+    std::uint64_t position = 0;
+    if (!claim_and_hold(sequence, content, content.length | marks, block, position)) {
+        if (block.valid()) target_.view_.pool.free(block);
+        return MoveStatus::full;
+    }
+    const Unfinished move{.index = target_.view_.ring.index_of(position), .sequence = position};
+    const bool committed = source_.leave(sequence, count_as);
+    target_.settle(move, !committed);
+    return committed ? MoveStatus::moved : MoveStatus::gone;
+}
+
+// Whether the message can be read, and the target can hold it; what of its history goes along.
+MoveStatus Move::look(std::uint64_t sequence, const DeadLetterRecord*& history, bool redriven,
+                      Content& content, std::uint32_t& marks) {
     const std::uint64_t index = source_.view_.ring.index_of(sequence);
     const auto word = source_.find(sequence);
     if (!word || word->state() != SlotState::leased || word->owner() != 0) return MoveStatus::gone;
-    Content content;
     if (!read_content(index, content)) {
         source_.drop(index, *word, sequence, CountJournal::Drop::damaged);
         return MoveStatus::damaged;
     }
     content.deliveries = source_.view_.attempts_of(sequence).deliveries;
-    const Geometry& shape = target_.segment_.geometry();
     if (target_.view_.header->items.closed.load(memory_order_relaxed) != 0) {
         return MoveStatus::closed;
     }
     if (history != nullptr && !target_takes(bytes_with_history(content.length))) history = nullptr;
-    const bool in_slot = history == nullptr && content.length <= shape.inline_bytes;
+    const bool in_slot =
+        history == nullptr && content.length <= target_.segment_.geometry().inline_bytes;
     if (!in_slot && !target_takes(content.length)) return MoveStatus::too_large;
-    std::uint32_t length_word = content.length;
-    if (history != nullptr) length_word |= length_history;
-    if (history == nullptr && redriven) length_word |= length_redriven;
-    BlockHandle block;
-    if (!in_slot) {
-        block = fill_block(content, history);
-        if (!block.valid()) return MoveStatus::full;
+    if (history != nullptr) marks |= length_history;
+    if (history == nullptr && redriven) marks |= length_redriven;
+    return MoveStatus::moved;
+}
+
+MoveStatus Move::pack(std::uint64_t sequence, const DeadLetterRecord* history, bool redriven,
+                      Packed& packed) {
+    Content content;
+    packed.marks = 0;
+    const MoveStatus status = look(sequence, history, redriven, content, packed.marks);
+    if (status != MoveStatus::moved) return status;
+    packed.length = content.length;
+    packed.timestamp = content.timestamp;
+    packed.deliveries = content.deliveries;
+    const std::uint64_t bytes =
+        history != nullptr ? bytes_with_history(content.length) : content.length;
+    packed.bytes.assign(bytes, std::byte{});
+    if (content.length != 0) std::memcpy(packed.bytes.data(), content.payload, content.length);
+    if (history != nullptr) {
+        std::memcpy(packed.bytes.data() + history_offset(content.length), history, sizeof *history);
     }
-    std::uint64_t position = 0;
-    if (!claim_and_hold(sequence, content, length_word, block, position)) {
-        if (block.valid()) target_.view_.pool.free(block);
-        return MoveStatus::full;
-    }
-    const Unfinished move{.index = target_.view_.ring.index_of(position), .sequence = position};
-    const bool committed = source_.drop(index, *word, sequence, count_as);
-    target_.settle(move, !committed);
-    return committed ? MoveStatus::moved : MoveStatus::gone;
+    return MoveStatus::moved;
 }
 
 std::string Move::take(std::uint64_t sequence, bool unread_is_ours) {

@@ -12,6 +12,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "shm/layout.hpp"
 #include "shm/supervise.hpp"
@@ -30,6 +32,15 @@ enum class MoveStatus {
 // The count of a source under which a message goes to the dead letters.
 CountJournal::Drop count_of(DeadReason reason);
 
+// A message on its way through a log, by itself.
+struct Packed {
+    std::vector<std::byte> bytes;  // as in a block: the message, and its history behind it
+    std::uint32_t length = 0;      // of the message
+    std::uint32_t marks = 0;       // length_history, length_redriven
+    std::uint64_t timestamp = 0;
+    std::uint32_t deliveries = 0;
+};
+
 class Move {
   public:
     // REQUIRES: where the target has an exclusive producer, none is attached; both pools are mapped
@@ -42,6 +53,10 @@ class Move {
     // is told. `count_as`: in the source, exact whoever dies.
     MoveStatus run(std::uint64_t sequence, const DeadLetterRecord* history,
                    CountJournal::Drop count_as);
+    // The same for a target that takes what comes into its log first: a copy, and nothing is
+    // changed. `moved` means packed. REQUIRES of the target only that its shape is known.
+    MoveStatus pack(std::uint64_t sequence, const DeadLetterRecord* history, bool redriven,
+                    Packed& packed);
     // Takes a message that waits in the source, by hand. What is wrong, or nothing.
     std::string take(std::uint64_t sequence, bool unread_is_ours);
     // Gives it back to its source.
@@ -54,6 +69,8 @@ class Move {
         std::uint64_t timestamp = 0;
         std::uint32_t deliveries = 0;
     };
+    MoveStatus look(std::uint64_t sequence, const DeadLetterRecord*& history, bool redriven,
+                    Content& content, std::uint32_t& marks);
     bool read_content(std::uint64_t index, Content& content) const;
     bool target_takes(std::uint64_t bytes) const;
     BlockHandle fill_block(const Content& content, const DeadLetterRecord* history);

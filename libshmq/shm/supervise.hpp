@@ -119,6 +119,21 @@ class Supervise {
     void settle(const Unfinished& move, bool source_has_it);
     // That one was moved, or is not here any more.
     void forget_doomed(std::uint64_t index) { doomed_.erase(index); }
+    // A message in our hands is on its way through another queue's log: until end_motion nobody
+    // decides on it, nor touches it by hand.
+    void begin_motion(std::uint64_t sequence) {
+        in_motion_[view_.ring.index_of(sequence)] = sequence;
+    }
+    void end_motion(std::uint64_t sequence) { in_motion_.erase(view_.ring.index_of(sequence)); }
+    bool in_motion(std::uint64_t sequence) const;
+    std::size_t motions() const { return in_motion_.size(); }
+    // Frees a message in our hands that is elsewhere now. False: it is not here, or not ours.
+    bool leave(std::uint64_t sequence, CountJournal::Drop count_as);
+    // The LSN of a message in its queue's log; 0: it is in none.
+    std::uint64_t lsn_of(std::uint64_t sequence) const;
+    // While that holds, what was rejected or failed is left as it is: a predecessor may have moved
+    // it, and nobody knows yet.
+    void hold_decisions(bool hold) { decisions_held_ = hold; }
     // When that message failed first; 0: not known.
     Nanoseconds first_failure_of(std::uint64_t sequence) const;
     // Whether the message of that sequence is here.
@@ -243,6 +258,8 @@ class Supervise {
     bool swept_ = false;                      // before that a predecessor's claims may be here
     bool damaged_ = false;                    // something seen that no sound peer leaves
     bool closed_ = false;
+    bool decisions_held_ = false;
+    std::map<std::uint64_t, std::uint64_t> in_motion_;  // index to sequence
 };
 
 }  // namespace shmq::shm

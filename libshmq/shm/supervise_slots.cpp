@@ -169,6 +169,24 @@ bool Supervise::drop(std::uint64_t index, SlotWord word, std::uint64_t sequence,
     return dropped;
 }
 
+bool Supervise::in_motion(std::uint64_t sequence) const {
+    const auto found = in_motion_.find(view_.ring.index_of(sequence));
+    return found != in_motion_.end() && found->second == sequence;
+}
+
+bool Supervise::leave(std::uint64_t sequence, CountJournal::Drop count_as) {
+    const auto word = find(sequence);
+    if (!word || word->state() != SlotState::leased || word->owner() != 0) return false;
+    if (!drop(view_.ring.index_of(sequence), *word, sequence, count_as)) return false;
+    wake(view_.header->space, UINT32_MAX);
+    return true;
+}
+
+std::uint64_t Supervise::lsn_of(std::uint64_t sequence) const {
+    if (view_.lsns == nullptr) return 0;
+    return view_.lsns[view_.ring.index_of(sequence)].load(memory_order_relaxed);
+}
+
 // ---- By hand -----------------------------------------------------------------------------------
 
 namespace {
@@ -176,6 +194,7 @@ namespace {
 constexpr const char* not_here = "no such message is here";
 constexpr const char* in_flux = "it changed hands just now; try again";
 constexpr const char* moving_here = "it is on its way from another queue; try again";
+constexpr const char* moving_away = "it is on its way to another queue; try again";
 
 }  // namespace
 
@@ -193,6 +212,8 @@ std::optional<SlotWord> Supervise::take_held(std::uint64_t sequence, std::string
     const auto word = find(sequence);
     if (!word) {
         why_not = not_here;
+    } else if (in_motion(sequence)) {
+        why_not = moving_away;
     } else if (word->state() != SlotState::leased) {
         why_not = "nobody holds it";
     } else if (note_of(index, *word, sequence).kind == NoteKind::moving) {
@@ -262,6 +283,8 @@ std::optional<SlotWord> Supervise::take_waiting(std::uint64_t sequence, bool unr
     why_not.clear();
     if (!word) {
         why_not = not_here;
+    } else if (in_motion(sequence)) {
+        why_not = moving_away;
     } else if (word->owner() != 0) {
         why_not = "somebody holds it";
     } else if (word->state() == SlotState::ready && !unread_is_ours) {

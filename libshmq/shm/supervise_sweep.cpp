@@ -10,6 +10,11 @@ namespace {
 constexpr Nanoseconds sweep_most_ns = nanoseconds_per_second;
 constexpr Nanoseconds sweep_least_ns = nanoseconds_per_millisecond;
 
+// What a predecessor was moving stands as it found it: rejected, failed, or taken by hand.
+bool may_have_moved(NoteKind kind) {
+    return kind == NoteKind::rejected || kind == NoteKind::taken || kind == NoteKind::none;
+}
+
 }  // namespace
 
 std::uint64_t Supervise::sweep(Nanoseconds now, const Stopped& stopped) {
@@ -91,7 +96,9 @@ bool Supervise::decide(std::uint64_t index, SlotWord word) {
         if (known->second.sequence == sequence) return false;
         doomed_.erase(known);
     }
+    if (in_motion(sequence)) return false;
     const Note note = note_of(index, word, sequence);
+    if (decisions_held_ && may_have_moved(note.kind)) return false;
     switch (note.kind) {
         case NoteKind::moving:
             return false;  // settle() knows
@@ -207,7 +214,8 @@ std::uint64_t Supervise::purge() {
         } else if (word.state() == SlotState::leased && word.owner() == 0) {
             // Delayed, or held for want of room among the dead letters.
             const Note note = note_of(index, word, sequence_at(index, word, sound));
-            if (note.kind == NoteKind::moving) continue;
+            const std::uint64_t sequence = sequence_at(index, word, sound);
+            if (note.kind == NoteKind::moving || in_motion(sequence)) continue;
             doomed_.erase(index);
         } else if (word.state() != SlotState::returned) {
             continue;

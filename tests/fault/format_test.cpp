@@ -80,13 +80,34 @@ ImageBuilder damaged_example() {
     return file;
 }
 
+// A dead letter, with what stands behind it.
+ImageBuilder moved_example() {
+    ImageBuilder file = example();
+    file.bytes.assign(8192, std::byte{});
+    file.end = journal::record_start_bytes;
+    file.next = 1;
+    journal::Origin origin{};
+    origin.queue = {0x55, 0x66};
+    origin.number = 9;
+    origin.kind = static_cast<std::uint32_t>(journal::OriginKind::lsn);
+    origin.message_bytes = 5;
+    std::string payload = "hello";
+    payload.append(reinterpret_cast<const char*>(&origin), sizeof origin);
+    journal::RecordHeader message = file.record(RecordKind::message);
+    message.flags = journal::flag_moved | journal::flag_redelivered;
+    message.position = journal::position_none;
+    message.deliveries = 3;
+    file.put(message, payload);
+    return file;
+}
+
 TEST(Format, TheGoldenFilesAreWhatThisVersionWrites) {
-    const std::pair<const char*, ImageBuilder> files[] = {
-        {"v1.journal", example()},
-        {"v1_spill.journal", spill_example()},
-        {"v1_torn.journal", torn_example()},
-        {"v1_damaged.journal", damaged_example()}};
-    for (auto [name, builder] : files) {
+    std::pair<const char*, ImageBuilder> files[] = {
+        {"v1.journal", example()},           {"v1_spill.journal", spill_example()},
+        {"v1_torn.journal", torn_example()}, {"v1_damaged.journal", damaged_example()},
+        {"v2.journal", example()},           {"v2_moved.journal", moved_example()}};
+    for (auto& [name, builder] : files) {
+        builder.header.version = static_cast<std::uint32_t>(name[1] - '0');
         const Bytes made = builder.build();
         if (std::getenv("SHMQ_WRITE_GOLDEN") != nullptr) {
             std::ofstream file(std::string(SHMQ_GOLDEN_DIR "/") + name, std::ios::binary);
@@ -140,8 +161,35 @@ TEST(Format, TheGoldenDamageIsToldAndTheRestRead) {
     EXPECT_EQ(recovered.damage[0].records, 1u);
 }
 
-TEST(Format, TheGoldenFileOfVersion1IsRead) {
-    SimulatedDisk disk(1, Image{{"v1.journal", read_golden("v1.journal")}});
+TEST(Format, TheGoldenMoveIsReadWithItsOrigin) {
+    Recovered recovered;
+    const auto payloads = live_of("v2_moved.journal", recovered);
+    ASSERT_EQ(payloads.size(), 1u);
+    ASSERT_EQ(recovered.moved_in.size(), 1u);
+    const journal::MovedIn& moved = recovered.moved_in[0];
+    EXPECT_EQ(moved.lsn, 1u);
+    EXPECT_EQ(moved.origin.queue[1], 0x66);
+    EXPECT_EQ(moved.origin.number, 9u);
+    EXPECT_EQ(moved.origin.message_bytes, 5u);
+    EXPECT_FALSE(recovered.any_position);
+    EXPECT_TRUE(recovered.damage.empty());
+    // What makes no sense is no origin.
+    Bytes payload = payloads[0];
+    EXPECT_TRUE(journal::read_origin(payload));
+    payload[payload.size() - 8] = std::byte{77};
+    EXPECT_FALSE(journal::read_origin(payload));
+    EXPECT_FALSE(journal::read_origin(std::span(payload).first(sizeof(journal::Origin) - 1)));
+    payload = payloads[0];
+    payload[payload.size() - 4] = std::byte{6};  // a byte more than there is
+    EXPECT_FALSE(journal::read_origin(payload));
+}
+
+class GoldenVersion : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Format, GoldenVersion, testing::Values("v1.journal", "v2.journal"));
+
+TEST_P(GoldenVersion, IsRead) {
+    const std::string name = GetParam();
+    SimulatedDisk disk(1, Image{{name, read_golden(name)}});
     const auto recovered = journal::recover(disk, nullptr);
     ASSERT_TRUE(recovered.has_value());
     ASSERT_EQ(recovered->files.size(), 1u);

@@ -101,8 +101,9 @@ class DaemonStepTest : public testing::Test {
         client_.emplace(std::move(made).value());
     }
 
-    void make_queue(bool exclusive) {
+    void make_queue(bool exclusive, Durability durability = Durability::accepted) {
         QueueOptions options;
+        options.durability = durability;
         options.capacity = 64;
         options.exclusive_producer = options.exclusive_consumer = exclusive;
         // A daemon that died in the middle of the call may have made it.

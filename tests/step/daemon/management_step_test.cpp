@@ -233,32 +233,44 @@ TEST_F(ManagementStepTest, DaemonKilledWhileItChangesAQueue) {
         });
 }
 
-// The dead-letter queue is made when the first letter comes, by whichever daemon that is.
-TEST_F(ManagementStepTest, DaemonKilledWhileItMovesARejectedMessage) {
+// The dead-letter queue is made when the first letter comes, by whichever daemon that is. That of a
+// durable queue takes it by its log.
+class MoveStepTest : public ManagementStepTest, public testing::WithParamInterface<Durability> {};
+INSTANTIATE_TEST_SUITE_P(Durabilities, MoveStepTest,
+                         testing::Values(Durability::accepted, Durability::logged,
+                                         Durability::durable));
+
+TEST_P(MoveStepTest, DaemonKilledWhileItMovesARejectedMessage) {
     const std::string dead_name = std::string(queue_name) + ".dlq";
     kill_everywhere(
-        reject_a_message, [&] { make_queue(false); },
+        reject_a_message, [&] { make_queue(false, GetParam()); },
         [&] {
             expect_no_participant_left();
             EXPECT_TRUE(eventually([&] {
                 const auto dead = client_->describe(dead_name);
                 return dead && dead->ready + dead->returned == 1;
             })) << "it is not among the dead letters";
-            const auto left = client_->describe(queue_name);
-            EXPECT_TRUE(left && left->ready + left->leased + left->returned == 0);
-            EXPECT_TRUE(left && left->dead_lettered == 1);
+            EXPECT_TRUE(eventually([&] {
+                const auto left = client_->describe(queue_name);
+                return left && left->ready + left->leased + left->returned + left->held == 0 &&
+                       left->dead_lettered == 1;
+            })) << "it is in its source, too";
             {
                 auto consumer = client_->consumer(dead_name);
                 ASSERT_TRUE(consumer) << consumer.error().message();
-                auto message = consumer->try_receive();
-                ASSERT_TRUE(message && message->has_value());
-                EXPECT_EQ((*message)->text(), its_message);
-                EXPECT_TRUE((*message)->redelivered());
-                const auto history = (*message)->history();
+                std::optional<Message> message;
+                ASSERT_TRUE(eventually([&] {
+                    auto received = consumer->try_receive();
+                    if (received && received->has_value()) message = std::move(**received);
+                    return message.has_value();
+                }));
+                EXPECT_EQ(message->text(), its_message);
+                EXPECT_TRUE(message->redelivered());
+                const auto history = message->history();
                 ASSERT_TRUE(history);
                 EXPECT_EQ(history->reason, "rejected");
                 EXPECT_EQ(history->source, queue_name);
-                EXPECT_TRUE((*message)->ack());
+                EXPECT_TRUE(message->ack());
                 auto another = consumer->try_receive();
                 EXPECT_TRUE(another && !another->has_value()) << "it came twice";
             }

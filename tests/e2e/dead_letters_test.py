@@ -1,0 +1,168 @@
+"""Dead letters of durable queues: they outlive every process and go back and forth, once each."""
+
+import os
+import random
+import signal
+import sys
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
+
+from cli_support import ALL, FAILED, NOTHING, CliTest, main, wait_until  # noqa: E402
+
+COUNT = 300
+REJECT = ("--exec", "exit 65", "--reject-on", "65")
+
+
+def lines(count: int = COUNT) -> bytes:
+    return b"".join(b"letter %d\n" % number for number in range(count))
+
+
+class DeadLettersTest(CliTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.dead = f"{self.queue}.dlq"
+
+    def tearDown(self) -> None:
+        for queue in (self.queue, self.dead):
+            self.shmq("rm", queue, "--force", status=None)
+
+    def end_everything(self) -> None:
+        daemon = self.daemon_pid()
+        os.kill(self.daemon.pid, signal.SIGSTOP)  # lest it start another
+        os.kill(daemon, signal.SIGKILL)
+        self.daemon.kill()
+        self.daemon.wait()
+        wait_until(lambda: not os.path.exists(f"/proc/{daemon}"), "its end")
+
+    def begin_anew(self) -> None:
+        self.start_daemon()
+        wait_until(lambda: self.shmq("status", status=None).returncode == 0, "an answer")
+
+    def end_and_begin(self) -> None:
+        self.end_everything()
+        self.begin_anew()
+
+    def counts(self, queue: str) -> tuple[int, int]:
+        """Messages there, and messages that came from elsewhere."""
+        done = self.shmq("info", queue, "--json", status=None)
+        if done.returncode != 0:
+            return (0, 0)
+        info = self.json("info", queue)
+        return (sum(info[key] for key in ("ready", "leased", "returned", "held", "delayed")),
+                info["moved_in"])
+
+    def in_ring(self, queue: str) -> int:
+        return self.counts(queue)[0] - self.json("info", queue)["spilled"]
+
+    def make(self, count: int = COUNT, *options: str) -> None:
+        self.create("--durability", "durable", "--capacity", 64, *options)
+        self.shmq("send", self.queue, "--confirm", "durable", input=lines(count))
+
+    def reject(self, count: int = COUNT) -> None:
+        self.shmq("recv", self.queue, "-n", count, *REJECT, status=None)
+
+    def reject_all(self, count: int = COUNT) -> None:
+        self.reject(count)
+        wait_until(lambda: self.counts(self.dead)[0] == count, "all among the dead letters")
+
+    def drain(self, queue: str) -> list[bytes]:
+        got: list[bytes] = []
+        while self.counts(queue)[0] != 0:
+            done = self.shmq("recv", queue, "--timeout", "200ms", status=None)
+            self.assertIn(done.returncode, (0, NOTHING))
+            got += done.stdout.splitlines()
+        return got
+
+    def test_the_dead_letter_queue_is_as_safe_as_its_source(self) -> None:
+        for durability in ("durable", "logged"):
+            self.create("--durability", durability, "--capacity", 64)
+            self.send("poison")
+            self.reject(1)
+            wait_until(lambda: self.counts(self.dead) == (1, 1), "a dead letter")
+            info = self.json("info", self.dead)
+            self.assertEqual(info["durability"], durability)
+            self.assertGreater(info["journal_bytes"], 0)
+            self.tearDown()
+
+    def test_dead_letters_survive_everything_with_their_histories(self) -> None:
+        self.make()
+        self.reject_all()
+        self.assertEqual(self.counts(self.queue)[0], 0)
+        wait_until(lambda: self.in_ring(self.dead) == 64, "a ring full of them")
+        before = self.json("dlq", "ls", self.queue)
+        self.end_and_begin()
+        wait_until(lambda: self.counts(self.dead)[0] == COUNT, "all of them again")
+        self.assertEqual(self.counts(self.queue)[0], 0)
+        wait_until(lambda: self.in_ring(self.dead) == 64, "a ring full of them")
+        after = self.json("dlq", "ls", self.queue)
+        self.assertEqual(len(before), len(after))
+        for was, now in zip(before, after):
+            for key in ("reason", "source", "failures"):
+                self.assertEqual(was[key], now[key])
+        self.assertEqual(sorted(self.drain(self.dead)), sorted(lines().splitlines()))
+        self.end_and_begin()
+        wait_until(lambda: self.info()["journal"] == "ok", "recovered")
+        self.assertEqual((self.counts(self.queue)[0], self.counts(self.dead)[0]), (0, 0))
+
+    def test_redriven_from_log_to_log(self) -> None:
+        self.make()
+        self.reject_all()
+        self.end_and_begin()
+        wait_until(lambda: self.counts(self.dead)[0] == COUNT, "all of them again")
+        done = 0
+        while done < COUNT:  # as many as stand in the ring at a time
+            got = self.shmq("dlq", "redrive", self.queue, status=None)
+            if got.returncode == 0:
+                done += int(got.stdout.split()[1])
+        wait_until(lambda: self.counts(self.queue)[0] == COUNT, "all of them back")
+        self.assertEqual(self.counts(self.dead)[0], 0)
+        self.end_and_begin()
+        wait_until(lambda: self.counts(self.queue)[0] == COUNT, "all of them still")
+        self.assertEqual(self.counts(self.dead)[0], 0)
+        self.assertEqual(sorted(self.drain(self.queue)), sorted(lines().splitlines()))
+
+    def test_the_daemon_killed_again_and_again_in_between(self) -> None:
+        self.kill_in_between(everything=False)
+
+    def test_everything_killed_again_and_again_in_between(self) -> None:
+        self.kill_in_between(everything=True)
+
+    def kill_in_between(self, everything: bool) -> None:
+        seed = int(os.environ.get("SHMQ_TEST_SEED", random.randrange(1 << 31)))
+        print(f"SHMQ_TEST_SEED={seed}", flush=True)
+        pauses = random.Random(seed)
+        self.make()
+        for _ in range(20 if ALL else 4):
+            worker = self.start("recv", self.queue, *REJECT, "-n", 2 * COUNT)
+            time.sleep(pauses.uniform(0.0, 0.3))
+            if everything:
+                self.end(worker)  # else it brings the memory along
+                self.end_and_begin()
+            else:
+                os.kill(self.daemon_pid(), signal.SIGKILL)
+                self.end(worker)
+                wait_until(lambda: self.shmq("status", status=None).returncode == 0, "an answer")
+        wait_until(lambda: self.info()["journal"] == "ok", "recovered")
+        worker = self.start("recv", self.queue, *REJECT, "--follow")
+        wait_until(lambda: self.counts(self.queue)[0] == 0 and self.counts(self.dead)[0] >= COUNT,
+                   "all among the dead letters")
+        self.end(worker)
+        self.assertEqual(sorted(self.drain(self.dead)), sorted(lines().splitlines()))
+
+    def test_what_finds_no_room_stays_and_is_told(self) -> None:
+        self.create("--durability", "durable", "--capacity", 64)
+        self.send("poison")
+        self.shmq("create", self.dead, "--capacity", 64, "--max-message", "16",
+                  "--durability", "durable")
+        self.shmq("send", self.queue, "much too long for the other queue, by far, by all means")
+        self.reject(2)
+        wait_until(lambda: "has no blocks that large" in self.info()["alarm"], "an alarm")
+        wait_until(lambda: self.counts(self.dead)[0] == 1, "what fits")
+        self.assertEqual(self.info()["held"], 1)
+
+
+if __name__ == "__main__":
+    main()
