@@ -26,7 +26,6 @@ constexpr int refill_waits_most = 2000;  // without a message from the journal
 struct MvOptions {
     std::string from, to;
     std::optional<std::uint64_t> count, rate;
-    bool in_memory = false;
     bool dry_run = false;
     bool json = false;
 };
@@ -40,7 +39,9 @@ std::uint64_t waiting_in(const QueueInfo& queue) {
     return queue.ready + queue.returned;
 }
 
+// What is durable takes it into its log, and says when that has no room.
 std::uint64_t room_in(const QueueInfo& queue) {
+    if (queue.options.durability != Durability::accepted) return batch_most;
     const std::uint64_t in_ring = queue.ready - std::min(queue.ready, queue.spilled) +
                                   queue.leased + queue.returned + queue.delayed + queue.held;
     return queue.options.capacity - std::min(queue.options.capacity, in_ring);
@@ -57,13 +58,7 @@ class Mover {
             throw Failure(Exit::usage, "mv: the two are the same queue");
         }
         const QueueInfo from = need(client_.describe(options_.from));
-        const QueueInfo to = need(client_.describe(options_.to));
-        if (to.options.durability != Durability::accepted && !options_.in_memory) {
-            throw Failure(Exit::failed,
-                          fmt::format("mv: queue '{}' has a durability, and moved messages would "
-                                      "be kept in its memory only; --in-memory moves them so",
-                                      to.name));
-        }
+        need(client_.describe(options_.to));
         return std::min(waiting_in(from), options_.count.value_or(waiting_in(from)));
     }
 
@@ -93,9 +88,14 @@ class Mover {
                 stop.sleep(refill_wait);
                 continue;
             }
-            waits = 0;
-            seen += sequences.size();
-            settle(sequences);
+            const std::uint64_t handled = settle(sequences);
+            seen += handled;
+            if (handled != 0) waits = 0;
+            if (handled != sequences.size() && ++waits > refill_waits_most) {
+                problem_ = fmt::format("queue '{}' finds no room", options_.to);
+            } else if (handled != sequences.size()) {
+                stop.sleep(refill_wait);
+            }
         }
     }
 
@@ -135,18 +135,25 @@ class Mover {
     // From the journal, into the ring that we have emptied.
     bool more_to_come() { return waiting_in(need(client_.describe(options_.from))) > 0; }
 
-    void settle(const std::vector<std::uint64_t>& sequences) {
+    // How many of them need not be tried again.
+    std::uint64_t settle(const std::vector<std::uint64_t>& sequences) {
         const auto settled = need(SessionAccess::of(client_)->settle(
             options_.from, wire::SettleVerb::redrive, sequences, 0, options_.to));
         moved_ += settled.done;
-        if (settled.refused.empty()) return;
+        if (settled.refused.empty()) return sequences.size();
         // One that somebody took meanwhile is no problem; a target that takes nothing is.
         const QueueInfo from = need(client_.describe(options_.from));
         const QueueInfo to = need(client_.describe(options_.to));
         const std::string& why = settled.refused.front().second;
+        // A log that has enough to write for now.
+        if (to.options.durability != Durability::accepted && to.alarm.empty() &&
+            why == fmt::format("queue {} is full", options_.to)) {
+            return settled.done;
+        }
         const bool theirs = why.find(fmt::format("queue {} ", options_.to)) != std::string::npos ||
                             why.find("exclusive") != std::string::npos;
         if (theirs || from.quarantined || to.quarantined) problem_ = escape(why);
+        return sequences.size();
     }
 
     const MvOptions& options_;
@@ -169,9 +176,6 @@ Action prepare(Options& command, const Context& context) {
     command.count("-n,--count", "N", "So many at most (default: all that wait now)",
                   options->count);
     command.count("--rate", "N", "So many a second at most", options->rate);
-    command.flag("--in-memory",
-                 "Also into a queue with a durability, where what is moved is in memory only",
-                 options->in_memory);
     command.flag("--dry-run", "Only say how many", options->dry_run);
     command.json(options->json);
     return [options, &context] { return move(context, *options); };

@@ -93,15 +93,16 @@ class MvTest(CliTest):
         self.assertIn(f"no queue '{self.to}'", done.stderr.decode())
         self.shmq("mv", self.queue, self.queue, status=USAGE)
         self.shmq("mv", self.queue, status=USAGE)
-        self.target("--durability", "logged")
-        done = self.shmq("mv", self.queue, self.to, status=FAILED)
-        self.assertIn("--in-memory", done.stderr.decode())
-        self.assert_counts(ready=1)
-        self.shmq("mv", self.queue, self.to, "--in-memory")
-        self.assertEqual(self.recv_from(self.to), b"m\n")
 
-    def recv_from(self, queue: str) -> bytes:
-        return self.shmq("recv", queue, "-n", 1).stdout
+    def test_into_the_journal_of_a_durable_queue(self) -> None:
+        self.target("--durability", "logged", "--capacity", "64")
+        self.send(*(f"{number}" for number in range(1000)))
+        self.assertEqual(self.shmq("mv", self.queue, self.to).stdout, b"moved 1000 messages\n")
+        self.wait_for("held", 0)
+        self.assert_counts(ready=0, redriven=1000)
+        self.assertGreater(self.json("info", self.to)["spilled"], 0)
+        moved = self.shmq("recv", self.to, "-n", 1000).stdout.split()
+        self.assertEqual(sorted(map(int, moved)), list(range(1000)))
 
 
 class ConsumersTest(CliTest):

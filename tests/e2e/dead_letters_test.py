@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
 
-from cli_support import ALL, FAILED, NOTHING, CliTest, main, wait_until  # noqa: E402
+from cli_support import ALL, NOTHING, CliTest, main, wait_until  # noqa: E402
 
 COUNT = 300
 REJECT = ("--exec", "exit 65", "--reject-on", "65")
@@ -151,6 +151,28 @@ class DeadLettersTest(CliTest):
                    "all among the dead letters")
         self.end(worker)
         self.assertEqual(sorted(self.drain(self.dead)), sorted(lines().splitlines()))
+
+    def test_from_memory_into_a_log_and_back(self) -> None:
+        self.create("--capacity", 512)
+        self.shmq("create", self.dead, "--durability", "durable", "--capacity", 64)
+        self.shmq("send", self.queue, input=lines())
+        for _ in range(10 if ALL else 3):
+            worker = self.start("recv", self.queue, *REJECT, "-n", COUNT)
+            time.sleep(0.05)
+            os.kill(self.daemon_pid(), signal.SIGKILL)
+            self.end(worker)
+            wait_until(lambda: self.shmq("status", status=None).returncode == 0, "an answer")
+        worker = self.start("recv", self.queue, *REJECT, "--follow")
+        wait_until(lambda: self.counts(self.queue)[0] == 0, "nothing left behind")
+        self.end(worker)
+        self.assertEqual(self.counts(self.dead)[0], COUNT)
+        self.shmq("mv", self.dead, self.queue)
+        self.assertEqual(self.counts(self.dead)[0], 0)
+        self.assertEqual(sorted(self.drain(self.queue)), sorted(lines().splitlines()))
+        # What went back into memory is its log's no more.
+        self.end_and_begin()
+        wait_until(lambda: self.json("info", self.dead)["journal"] == "ok", "recovered")
+        self.assertEqual(self.counts(self.dead)[0], 0)
 
     def test_what_finds_no_room_stays_and_is_told(self) -> None:
         self.create("--durability", "durable", "--capacity", 64)
