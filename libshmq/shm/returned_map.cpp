@@ -65,8 +65,10 @@ void ReturnedFinds::look_into(SlotRing& ring, ReturnedMap& map, std::uint64_t in
         keep({index, cell, sequence});
         return;
     }
-    // Its returner is on the way, or dead and soon reclaimed.
+    // Its returner is on the way, or dead and soon reclaimed; so is the supervisor, with a message
+    // from the journal that was delivered before.
     if (same_message && word.state() == SlotState::leased) return;
+    if (word.state() == SlotState::writing && (word.lap() & lap_mask) == cell_lap(cell)) return;
     map.replace(index, cell, cleared_cell(cell));
 }
 

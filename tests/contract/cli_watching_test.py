@@ -97,7 +97,7 @@ class MvTest(CliTest):
     def test_into_the_journal_of_a_durable_queue(self) -> None:
         self.target("--durability", "logged", "--capacity", "64")
         self.send(*(f"{number}" for number in range(1000)))
-        self.assertEqual(self.shmq("mv", self.queue, self.to).stdout, b"moved 1000 messages\n")
+        self.assertEqual(self.shmq("mv", self.queue, self.to).stdout, b"moved 1,000 messages\n")
         self.wait_for("held", 0)
         self.assert_counts(ready=0, redriven=1000)
         self.assertGreater(self.json("info", self.to)["spilled"], 0)

@@ -183,7 +183,7 @@ class DeadLettersTest(CliTest):
         self.reject(2)
         wait_until(lambda: "has no blocks that large" in self.info()["alarm"], "an alarm")
         wait_until(lambda: self.counts(self.dead)[0] == 1, "what fits")
-        self.assertEqual(self.info()["held"], 1)
+        wait_until(lambda: self.info()["held"] == 1, "the source has let it go")
 
 
 if __name__ == "__main__":

@@ -84,6 +84,28 @@ TEST(ReturnedMap, AReturnUnderWayIsPassedOver) {
     EXPECT_TRUE(cell_set(view.map.cell(0)));
 }
 
+// As a refill from the journal does with what was delivered before: the cell first.
+TEST(ReturnedMap, ARefillUnderWayIsPassedOver) {
+    TestQueue queue;
+    QueueView view = queue.view();
+    Cursor cursor;
+    std::uint64_t position = 0;
+    ASSERT_EQ(view.ring.claim(cursor, 0, position), ClaimStatus::claimed);
+    view.ring.slot(position).sequence.store(position, memory_order_relaxed);
+    ASSERT_TRUE(view.set_cell(position, 1, [] { return true; }));
+    ReturnedFinds finds;
+    finds.look_everywhere(view.ring, view.map);
+    EXPECT_EQ(finds.next(), nullptr);
+    EXPECT_TRUE(cell_set(view.map.cell(view.ring.index_of(position))));
+    const std::uint64_t lap = view.ring.lap_of(position);
+    ASSERT_TRUE(view.ring.change(position, SlotWord::make(lap, 0, 0, SlotState::writing),
+                                 SlotWord::make(lap, 1, 0, SlotState::returned)));
+    finds.look_everywhere(view.ring, view.map);
+    const auto* find = finds.next();
+    ASSERT_NE(find, nullptr);
+    EXPECT_EQ(find->sequence, position);
+}
+
 // The walks behind the first one begin where it ended, and are short of nothing.
 TEST(ReturnedMap, LookingFurtherYieldsAllInOrder) {
     Shape shape = small_shape();
