@@ -9,6 +9,8 @@ namespace {
 
 constexpr Nanoseconds sweep_most_ns = nanoseconds_per_second;
 constexpr Nanoseconds sweep_least_ns = nanoseconds_per_millisecond;
+// Until decisions that were held back are looked at again: nobody tells us that they may be made.
+constexpr Nanoseconds held_look_ns = 10 * nanoseconds_per_millisecond;
 
 // What a predecessor was moving stands as it found it: rejected, failed, or taken by hand.
 bool may_have_moved(NoteKind kind) {
@@ -98,7 +100,10 @@ bool Supervise::decide(std::uint64_t index, SlotWord word) {
     }
     if (in_motion(sequence)) return false;
     const Note note = note_of(index, word, sequence);
-    if (decisions_held_ && may_have_moved(note.kind)) return false;
+    if (decisions_held_ && may_have_moved(note.kind)) {
+        next_due_ = std::min(next_due_, deadline_after(now_, held_look_ns));
+        return false;
+    }
     switch (note.kind) {
         case NoteKind::moving:
             return false;  // settle() knows
