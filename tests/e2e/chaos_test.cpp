@@ -39,7 +39,7 @@ TEST_P(ChaosTest, LosesNothing) {
     plan.producers = cast.producers;
     plan.consumers = cast.consumers;
     plan.payload_most = cast.payload_most;
-    plan.time = support::test_all() ? std::chrono::seconds(150) : std::chrono::seconds(3);
+    plan.time = support::test_all() ? std::chrono::seconds(150) : std::chrono::seconds(6);
     plan.seed = support::test_seed(cast.name);
     plan.daemon = cast.daemon;
     const Outcome outcome = run(plan);
