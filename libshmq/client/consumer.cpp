@@ -5,12 +5,6 @@
 #include "client/wait_set_core.hpp"
 
 namespace shmq {
-namespace {
-
-// A returned map of at most this many cells is walked before every sleep: half a microsecond.
-constexpr std::uint64_t cheap_walk_cells = 4096;
-
-}  // namespace
 
 // ---- The core ----------------------------------------------------------------------------------
 
@@ -31,8 +25,7 @@ ConsumerCore::ConsumerCore(std::shared_ptr<Session> session, std::string_view na
     : HandleCore(std::move(session), name, attachment),
       side_(view(), number_, attachment.in_flight, fence),
       waiting_(segment_->header().items, false, segment_->geometry().has(shm::exclusive_producer),
-               static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns)),
-      walks_cheaply_(segment_->geometry().shape.capacity <= cheap_walk_cells) {}
+               static_cast<Nanoseconds>(segment_->geometry().shape.lease_ns)) {}
 
 void ConsumerCore::close() noexcept {
     const auto use = in_use();

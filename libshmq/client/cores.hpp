@@ -258,7 +258,6 @@ class ConsumerCore final : public HandleCore {
     std::int64_t strays_ = 0;
     WaitSetCore* set_ = nullptr;
     Consumer* handle_ = nullptr;
-    bool walks_cheaply_;  // the returned map is small enough to walk before every sleep
 };
 
 inline Message::Message(Made /*by*/, ConsumerCore* core, const shm::Delivery& delivery) noexcept
