@@ -26,8 +26,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto time_a_scenario = std::chrono::milliseconds(600);
-constexpr auto time_of_coverage = std::chrono::milliseconds(200);  // a scenario
+constexpr auto time_a_scenario = std::chrono::milliseconds(400);
+constexpr auto time_of_coverage = std::chrono::milliseconds(150);  // a scenario
 constexpr std::uint64_t rounds_of_coverage = 8;
 constexpr int long_factor = 20;
 

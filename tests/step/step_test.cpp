@@ -15,8 +15,8 @@
 namespace shmq::step {
 namespace {
 
-constexpr std::uint32_t quick_one_in = 100;
-constexpr std::uint32_t quick_one_in_with_journal = 250;  // whose trials take longer
+constexpr std::uint32_t quick_one_in = 160;
+constexpr std::uint32_t quick_one_in_with_journal = 400;  // whose trials take longer
 
 const char* replay() {
     const char* given = std::getenv("SHMQ_STEP_REPLAY");
