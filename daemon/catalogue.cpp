@@ -67,7 +67,9 @@ std::uint32_t Catalogue::add(std::uint64_t memory, std::string_view text) {
 void Catalogue::erase(std::uint32_t place) {
     if (place == 0) return;
     const CatalogueHead vacant{};
-    static_cast<void>(::pwrite(file_.get(), &vacant, sizeof vacant, catalogue_offset(place)));
+    // An entry that stays keeps its place: a successor finds no memory for it, and tries again.
+    if (::pwrite(file_.get(), &vacant, sizeof vacant, catalogue_offset(place)) != sizeof vacant)
+        return;
     vacant_.insert(place);
     if (vacant_.size() + 1 < end_) return;
     if (::ftruncate(file_.get(), catalogue_offset(1)) != 0) return;

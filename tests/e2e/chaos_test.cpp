@@ -51,7 +51,8 @@ TEST_P(ChaosTest, LosesNothing) {
         ADD_FAILURE() << problem;
     EXPECT_GT(outcome.kills.total(), 10u);
     EXPECT_GT(outcome.totals.confirmed, 1000u);
-    if (cast.daemon) {
+    // In six seconds it may happen that no daemon's turn comes.
+    if (cast.daemon && support::test_all()) {
         EXPECT_GT(outcome.kills.daemons + outcome.kills.keepers, 1u);
     }
 }
