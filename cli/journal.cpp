@@ -227,6 +227,18 @@ std::string line_of(const journal::Record& record) {
             if (header.position != journal::position_none)
                 line += fmt::format(", position {}", header.position);
             if ((header.flags & journal::flag_redelivered) != 0) line += ", redelivered";
+            if ((header.flags & journal::flag_moved) == 0) break;
+            if (const auto origin = journal::read_origin(record.payload))
+                line +=
+                    fmt::format(", moved: {} bytes, {} {} of queue {:02x}", origin->message_bytes,
+                                origin->kind == static_cast<std::uint32_t>(journal::OriginKind::lsn)
+                                    ? "lsn"
+                                    : "sequence",
+                                origin->number, fmt::join(origin->queue, ""));
+            break;
+        case journal::RecordKind::attempts:
+            line += fmt::format(", lsn {}, {} deliveries, {} failures", header.position,
+                                header.deliveries, header.failures);
             break;
         case journal::RecordKind::settled:
         case journal::RecordKind::front:

@@ -113,6 +113,8 @@ std::string why_not_moved(shm::MoveStatus status, const Queue& target) {
 // ---- To the dead letters -----------------------------------------------------------------------
 
 void DeadLetters::bury(Queue& queue, const WhoIs& who_is) {
+    const auto failed = queue.supervise().take_failed();
+    if (queue.journal) queue.journal->note_failures(failed);
     if (queue.supervise().doomed().empty()) return queue.raise_alarm(Queue::Alarm::held, "");
     if (!queue.moves_settled) settle_unfinished();
     std::string problem;

@@ -130,6 +130,7 @@ bool QueueJournal::refill_from_log() {
         }
         const bool seen = (old && recovered_.front.contains(header.lsn)) ||
                           (header.flags & journal::flag_redelivered) != 0;
+        const auto counted = old ? recovered_.attempts.find(header.lsn) : recovered_.attempts.end();
         shm::Refill message{.source = shm::RefillSource::log,
                             .from = header.lsn,
                             .lsn = header.lsn,
@@ -137,6 +138,10 @@ bool QueueJournal::refill_from_log() {
                             .payload = record->payload,
                             .deliveries = seen ? std::max<std::uint32_t>(1, header.deliveries) : 0,
                             .failures = header.failures};
+        if (counted != recovered_.attempts.end()) {
+            message.deliveries = std::max<std::uint32_t>(1, counted->second.deliveries);
+            message.failures = counted->second.failures;
+        }
         if ((header.flags & journal::flag_moved) != 0) {
             const Turn turn = turn_of(*record, message);
             if (turn == Turn::later) break;
@@ -261,6 +266,7 @@ void QueueJournal::settle_gone() {
         to_note_.remove(lsn, lsn);
         to_settle_.add(lsn, lsn);
     }
+    write_counts();
     // What may have been delivered, and what is gone. Where there is no room for the one, the mark
     // is missing after a loss of power until there is; for the other, see trim().
     write_ranges(to_note_, [this](std::uint64_t first, std::uint64_t count) {

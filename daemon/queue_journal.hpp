@@ -15,6 +15,7 @@
 #include <deque>
 #include <expected>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,7 @@
 #include "daemon/timers.hpp"
 #include "shm/journal_side.hpp"
 #include "shm/segment.hpp"
+#include "shm/supervise.hpp"
 
 namespace shmq::daemon {
 
@@ -92,6 +94,8 @@ class QueueJournal {
     // Into the log, and from there to the front ring when its source has let it go for good. False:
     // no room for now.  REQUIRES: takes_moves().
     bool append_moved(MovedIn message);
+    // Messages that have failed: their counts go into the log, so that they outlive the memory.
+    void note_failures(const std::vector<shm::Failed>& failed);
     bool takes_moves() const { return durable() && begun_ && !failed(); }
     bool has_failed() const { return !recovering() && failed(); }
     // Whether the message of that LSN is in this queue, as far as the log knows. REQUIRES:
@@ -176,6 +180,7 @@ class QueueJournal {
     std::uint64_t to_realtime(std::uint64_t monotonic) const;
     std::uint64_t to_monotonic(std::uint64_t realtime) const;
     void settle_gone();
+    void write_counts();
     template <typename Append>
     void write_ranges(journal::RangeSet& ranges, Append append);
     void trim();
@@ -218,12 +223,13 @@ class QueueJournal {
     std::deque<Appended> appended_;        // in the log, but not yet safe there
     journal::RangeSet unsettled_;          // durable: LSNs of messages that are not gone
     journal::RangeSet to_note_;            // put into the front ring, the same
-    journal::RangeSet to_settle_;          // gone, and the log does not say so yet
-    std::deque<Settling> settling_;        // the log says so, but not yet safely
-    std::deque<Moving> moving_;            // from other queues, not yet safe in the log
-    journal::RangeSet void_;               // moved here, but their sources have kept them
-    std::vector<std::byte> history_;       // of the message that is being refilled
-    bool awaits_source_ = false;           // of the next message
+    std::map<std::uint64_t, journal::Counted> to_count_;  // of what has failed, by LSN
+    journal::RangeSet to_settle_;                         // gone, and the log does not say so yet
+    std::deque<Settling> settling_;                       // the log says so, but not yet safely
+    std::deque<Moving> moving_;       // from other queues, not yet safe in the log
+    journal::RangeSet void_;          // moved here, but their sources have kept them
+    std::vector<std::byte> history_;  // of the message that is being refilled
+    bool awaits_source_ = false;      // of the next message
     std::uint64_t spilled_ = 0;
     std::uint64_t spilled_bytes_ = 0;
     std::uint64_t logged_count_ = 0;

@@ -92,6 +92,26 @@ bool QueueJournal::says_gone(std::uint64_t lsn) const {
     });
 }
 
+// ---- What has failed ---------------------------------------------------------------------------
+
+void QueueJournal::note_failures(const std::vector<shm::Failed>& failed) {
+    if (!durable() || !begun_ || failed.empty()) return;
+    for (const shm::Failed& each : failed) {
+        if (unsettled_.contains(each.lsn))  // else a peer's bytes
+            to_count_[each.lsn] = {counted(each.deliveries), counted(each.failures)};
+    }
+    wake();
+}
+
+void QueueJournal::write_counts() {
+    while (!to_count_.empty() && !failed()) {
+        const auto& [lsn, count] = *to_count_.begin();
+        const bool there = unsettled_.contains(lsn);
+        if (there && writer_->append_attempts(lsn, count.deliveries, count.failures) == 0) return;
+        to_count_.erase(to_count_.begin());
+    }
+}
+
 // ---- Out of it ---------------------------------------------------------------------------------
 
 // Whether a message that was moved here may be offered now, and how it lies in its record.

@@ -122,6 +122,8 @@ const char* kind_name(RecordKind kind) {
             return "seal";
         case RecordKind::pad:
             return "pad";
+        case RecordKind::attempts:
+            return "attempts";
     }
     return "none";
 }

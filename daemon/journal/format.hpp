@@ -82,15 +82,16 @@ static_assert(std::has_unique_object_representations_v<FileHeader>);
 static_assert(limits::name_max_bytes <= sizeof(FileHeader::name));
 
 enum class RecordKind : std::uint8_t {
-    none = 0,     // so that zeros are never a record
-    message = 1,  // a message, with its payload
-    settled = 2,  // messages that are gone: acked, expired, purged or moved
-    front = 3,    // messages put into the front ring: they may have been delivered
-    counts = 4,   // the log's floor; the payload is the queue's counters
-    seal = 5,     // the last record of its file
-    pad = 6,      // nothing, `length` bytes of it: the next record begins a batch
+    none = 0,      // so that zeros are never a record
+    message = 1,   // a message, with its payload
+    settled = 2,   // messages that are gone: acked, expired, purged or moved
+    front = 3,     // messages put into the front ring: they may have been delivered
+    counts = 4,    // the log's floor; the payload is the queue's counters
+    seal = 5,      // the last record of its file
+    pad = 6,       // nothing, `length` bytes of it: the next record begins a batch
+    attempts = 7,  // a message has failed: how often it was delivered, and how often that was vain
 };
-constexpr std::uint8_t record_kind_max = 6;
+constexpr std::uint8_t record_kind_max = 7;
 
 // Of RecordHeader::position: the message came by no ingress ring.
 constexpr std::uint64_t position_none = UINT64_MAX;

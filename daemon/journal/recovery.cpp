@@ -401,6 +401,10 @@ void Recovery::Work::apply(const Pending& pending) {
         case RecordKind::settled:
         case RecordKind::front:
             return apply_range(header);
+        case RecordKind::attempts:
+            if (header.position < header.lsn && out.live.contains(header.position))
+                out.attempts[header.position] = {header.deliveries, header.failures};
+            return;
         case RecordKind::counts:
             if (header.position <= header.lsn) out.floor = std::max(out.floor, header.position);
             out.counts = pending.counts;
@@ -442,6 +446,7 @@ void Recovery::Work::finish() {
     });
     out.live.remove(0, out.floor - 1);
     out.front.keep_only(out.live);
+    std::erase_if(out.attempts, [&](const auto& each) { return !out.live.contains(each.first); });
     std::erase_if(out.moved_in, [&](const MovedIn& each) { return !out.live.contains(each.lsn); });
     for (FileReport& file : log_)
         out.files.push_back(std::move(file));

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -65,6 +66,12 @@ struct MovedIn {
     Origin origin{};
 };
 
+// Of a message that has failed.
+struct Counted {
+    std::uint16_t deliveries = 0;
+    std::uint16_t failures = 0;
+};
+
 struct Recovered {
     // All files of ours in the directory, those of the log first and in its order.
     std::vector<FileReport> files;
@@ -80,8 +87,9 @@ struct Recovered {
     std::uint64_t doubles = 0;       // messages dropped because their ingress position came before
     RangeSet live;                   // LSNs of messages that are not settled
     RangeSet front;                  // those of them that may have been delivered
-    std::vector<MovedIn> moved_in;   // those of `live` that other queues may still have, in order
-    std::vector<std::byte> counts;   // payload of the last counts record
+    std::map<std::uint64_t, Counted> attempts;  // of those of `live` that have failed, by LSN
+    std::vector<MovedIn> moved_in;  // those of `live` that other queues may still have, in order
+    std::vector<std::byte> counts;  // payload of the last counts record
     // Of a durable log, what lies between `proven` and `next_lsn`. A successor writes it anew: a
     // sync of a file whose writer saw an error may answer 0 though the disk holds old bytes.
     std::vector<TailRecord> tail;

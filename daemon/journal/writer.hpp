@@ -93,6 +93,9 @@ class Writer {
     // `count` messages from `first` on are gone, or were put into the front ring. 0 as above.
     std::uint64_t append_settled(std::uint64_t first, std::uint64_t count);
     std::uint64_t append_front(std::uint64_t first, std::uint64_t count);
+    // How often the message of that LSN was delivered, and failed. 0 as above.
+    std::uint64_t append_attempts(std::uint64_t lsn, std::uint16_t deliveries,
+                                  std::uint16_t failures);
     // Counters to be found by a successor; at most limits::journal_counts_max_bytes.
     std::uint64_t append_counts(std::span<const std::byte> counts);
     // The last record of this file: after it, all before is known to have been complete.

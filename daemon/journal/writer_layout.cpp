@@ -55,6 +55,18 @@ std::uint64_t Writer::append_range(RecordKind kind, std::uint64_t first, std::ui
     return add(header, {});
 }
 
+std::uint64_t Writer::append_attempts(std::uint64_t lsn, std::uint16_t deliveries,
+                                      std::uint16_t failures) {
+    SHMQ_CHECK(lsn != 0 && lsn < next_lsn_);
+    RecordHeader header = header_of(RecordKind::attempts);
+    header.position = lsn;
+    header.sequence = 1;
+    header.deliveries = deliveries;
+    header.failures = failures;
+    header.timestamp_ns = options_.realtime_ns();
+    return add(header, {});
+}
+
 std::uint64_t Writer::append_counts(std::span<const std::byte> counts) {
     SHMQ_CHECK(counts.size() <= limits::journal_counts_max_bytes);
     counts_.assign(counts.begin(), counts.end());
@@ -97,7 +109,8 @@ bool Writer::has_room(const RecordHeader& header, std::uint64_t bytes) {
     const LogFile& file = *files_.back();
     std::uint64_t left = ack_reserve() + durable_alignment_bytes;
     const auto kind = static_cast<RecordKind>(header.kind);
-    if (kind == RecordKind::settled || kind == RecordKind::front) left = durable_alignment_bytes;
+    if (kind == RecordKind::settled || kind == RecordKind::front || kind == RecordKind::attempts)
+        left = durable_alignment_bytes;
     if (kind == RecordKind::counts && floor_ > floor_told_) left = 0;
     // Behind a pad, if this record begins a batch; with one, or the seal, behind it.
     const bool joins = !batches_.empty() && !batches_.back().closed &&

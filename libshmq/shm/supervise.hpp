@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -48,6 +49,13 @@ struct Doomed {
     std::uint64_t sequence = 0;
     Cause cause;
     Nanoseconds failed_at = 0;
+};
+
+// A message of a log that has failed, and has not failed too often.
+struct Failed {
+    std::uint64_t lsn = 0;
+    std::uint32_t deliveries = 0;
+    std::uint32_t failures = 0;
 };
 
 // A message that another queue's move left here: by a supervisor that died before the end.
@@ -110,6 +118,10 @@ class Supervise {
     std::optional<Nanoseconds> lease_left(std::uint64_t index, Nanoseconds now) const;
     // Until a delayed message is due; nothing: it is not delayed.
     std::optional<Nanoseconds> due_in(std::uint64_t index, Nanoseconds now) const;
+
+    // What has failed since the last call, in a queue whose log outlives its memory and that gives
+    // messages up: for the log.
+    std::vector<Failed> take_failed() { return std::exchange(failed_, {}); }
 
     // ---- Moves (move.hpp) ----
     const std::map<std::uint64_t, Doomed>& doomed() const { return doomed_; }  // by index
@@ -259,6 +271,7 @@ class Supervise {
     bool damaged_ = false;                    // something seen that no sound peer leaves
     bool closed_ = false;
     bool decisions_held_ = false;
+    std::vector<Failed> failed_;
     std::map<std::uint64_t, std::uint64_t> in_motion_;  // index to sequence
 };
 

@@ -76,6 +76,9 @@ void Supervise::after_failure(std::uint64_t index, SlotWord ours, std::uint64_t 
                 (milliseconds & ((std::uint64_t{1} << failure_time_bits) - 1)),
             memory_order_relaxed);
     }
+    // Without a limit nobody needs to know, and nothing would bound what is written.
+    if (const std::uint64_t lsn = lsn_of(sequence); lsn != 0 && policy.max_deliveries != 0)
+        failed_.push_back({lsn, attempts.deliveries, attempts.failures});
     if (policy.max_deliveries != 0 && attempts.failures >= policy.max_deliveries) {
         doom(index, ours, sequence, cause);
     } else if (policy.retry_first_ns != 0) {

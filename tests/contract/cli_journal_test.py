@@ -60,6 +60,10 @@ class JournalTest(unittest.TestCase):
         self.damage(0x1000)
         self.assertIn("no valid record up to 4168", self.shmq("dump", self.file))
 
+    def test_dump_of_a_moved_message(self) -> None:
+        text = self.shmq("dump", GOLDEN.with_name("v2_moved.journal"))
+        self.assertIn("redelivered, moved: 5 bytes, lsn 9 of queue 5566" + 28 * "0", text)
+
     def test_a_damaged_header(self) -> None:
         self.damage(8)
         self.assertIn("header is damaged", self.shmq("verify", self.file, status=FAILED))

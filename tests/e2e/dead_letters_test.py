@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -56,6 +57,12 @@ class DeadLettersTest(CliTest):
 
     def in_ring(self, queue: str) -> int:
         return self.counts(queue)[0] - self.json("info", queue)["spilled"]
+
+    def noted(self, failures: int) -> bool:
+        """Whether the journal says that its only message has failed so often."""
+        files = Path(f"{self.socket}.state/queues").glob("*/*.journal")
+        text = b"".join(self.shmq("journal", "dump", file, status=None).stdout for file in files)
+        return re.search(rb"attempts .* %d failures" % failures, text) is not None
 
     def make(self, count: int = COUNT, *options: str) -> None:
         self.create("--durability", "durable", "--capacity", 64, *options)
@@ -173,6 +180,23 @@ class DeadLettersTest(CliTest):
         self.end_and_begin()
         wait_until(lambda: self.json("info", self.dead)["journal"] == "ok", "recovered")
         self.assertEqual(self.counts(self.dead)[0], 0)
+
+    def test_a_poison_message_gets_no_life_anew(self) -> None:
+        self.create("--durability", "durable", "--capacity", 64, "--max-deliveries", "4")
+        self.send("poison")
+        for life in range(4):
+            self.assertEqual(self.counts(self.dead)[0], 0)
+            wait_until(lambda: self.in_ring(self.queue) == 1, "the message")
+            (peeked,) = self.json("peek", self.queue)
+            self.assertEqual(peeked["failures"], life)
+            self.start("recv", self.queue, "-n", 1, "--exec", "kill -9 $PPID").wait()
+            if life < 3:
+                # Nobody waits for the log; it comes soon.
+                wait_until(lambda: self.noted(life + 1), "a note of its failure")
+                self.end_and_begin()
+        wait_until(lambda: self.counts(self.dead) == (1, 1), "a dead letter")
+        (letter,) = self.json("dlq", "ls", self.queue)
+        self.assertEqual(letter["failures"], 4)
 
     def test_what_finds_no_room_stays_and_is_told(self) -> None:
         self.create("--durability", "durable", "--capacity", 64)

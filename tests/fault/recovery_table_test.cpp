@@ -52,6 +52,51 @@ TEST(RecoveryTable, F2ANewerVersionIsRefused) {
               std::string::npos);
 }
 
+TEST(RecoveryTable, R13AMovedMessageIsToldWithItsOrigin) {
+    ImageBuilder file;
+    journal::Origin origin{};
+    origin.number = 77;
+    origin.kind = static_cast<std::uint32_t>(journal::OriginKind::lsn);
+    origin.message_bytes = 3;
+    std::string payload = "one";
+    payload.append(reinterpret_cast<const char*>(&origin), sizeof origin);
+    for (int i = 0; i < 2; ++i) {
+        journal::RecordHeader moved = file.record(RecordKind::message);
+        moved.flags = journal::flag_moved;
+        moved.position = journal::position_none;
+        file.put(moved, payload);
+    }
+    file.range(RecordKind::settled, 1, 1);
+    const Recovered recovered = recover_image({{"a.journal", file.build()}});
+    // What is settled is nobody's any more.
+    ASSERT_EQ(recovered.moved_in.size(), 1u);
+    EXPECT_EQ(recovered.moved_in[0].lsn, 2u);
+    EXPECT_EQ(recovered.moved_in[0].origin.number, 77u);
+}
+
+TEST(RecoveryTable, R14TheLastCountsOfAMessageHoldWhileItIsThere) {
+    ImageBuilder file;
+    file.message("one");
+    file.message("two");
+    const auto count = [&](std::uint64_t lsn, std::uint16_t failures) {
+        journal::RecordHeader record = file.record(RecordKind::attempts);
+        record.position = lsn;
+        record.sequence = 1;
+        record.deliveries = static_cast<std::uint16_t>(failures + 1);
+        record.failures = failures;
+        file.put(record);
+    };
+    count(1, 1);
+    count(2, 1);
+    count(2, 2);
+    count(99, 5);  // of what is not there yet: nonsense
+    file.range(RecordKind::settled, 1, 1);
+    const Recovered recovered = recover_image({{"a.journal", file.build()}});
+    ASSERT_EQ(recovered.attempts.size(), 1u);
+    EXPECT_EQ(recovered.attempts.at(2).failures, 2);
+    EXPECT_EQ(recovered.attempts.at(2).deliveries, 3);
+}
+
 TEST(RecoveryTable, F3ADamagedHeaderIsReportedAndTheRestIsRead) {
     ImageBuilder first;
     first.message("one");
