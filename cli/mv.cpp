@@ -140,20 +140,14 @@ class Mover {
         const auto settled = need(SessionAccess::of(client_)->settle(
             options_.from, wire::SettleVerb::redrive, sequences, 0, options_.to));
         moved_ += settled.done;
-        if (settled.refused.empty()) return sequences.size();
-        // One that somebody took meanwhile is no problem; a target that takes nothing is.
-        const QueueInfo from = need(client_.describe(options_.from));
-        const QueueInfo to = need(client_.describe(options_.to));
-        const std::string& why = settled.refused.front().second;
-        // A log that has enough to write for now.
-        if (to.options.durability != Durability::accepted && to.alarm.empty() &&
-            why == fmt::format("queue {} is full", options_.to)) {
-            return settled.done;
+        std::uint64_t again = 0;
+        for (const wire::Refusal& refusal : settled.refused) {
+            // One that somebody took meanwhile is no problem; a target that takes nothing is.
+            if (refusal.on_account_of == wire::RefusedFor::target)
+                problem_ = escape(refusal.reason);
+            if (refusal.on_account_of == wire::RefusedFor::busy) ++again;
         }
-        const bool theirs = why.find(fmt::format("queue {} ", options_.to)) != std::string::npos ||
-                            why.find("exclusive") != std::string::npos;
-        if (theirs || from.quarantined || to.quarantined) problem_ = escape(why);
-        return sequences.size();
+        return sequences.size() - again;
     }
 
     const MvOptions& options_;

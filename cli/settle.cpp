@@ -111,8 +111,10 @@ void Settling::run(const std::vector<std::uint64_t>& sequences) {
 Exit Settling::report(Exit otherwise) const {
     if (json_) {
         Json refused = Json::array();
-        for (const auto& [sequence, reason] : total_.refused)
-            refused.push(std::move(Json::object().add("sequence", sequence).add("reason", reason)));
+        for (const wire::Refusal& refusal : total_.refused) {
+            refused.push(std::move(
+                Json::object().add("sequence", refusal.sequence).add("reason", refusal.reason)));
+        }
         Json json = Json::object();
         json.add("name", queue_).add("done", total_.done);
         json.add("refused", std::move(refused));
@@ -120,8 +122,8 @@ Exit Settling::report(Exit otherwise) const {
     } else {
         print(fmt::format("{} {} {}\n", done_word(verb_), format_count(total_.done),
                           total_.done == 1 ? "message" : "messages"));
-        for (const auto& [sequence, reason] : total_.refused)
-            complain(fmt::format("message {}: {}", sequence, escape(reason)));
+        for (const wire::Refusal& refusal : total_.refused)
+            complain(fmt::format("message {}: {}", refusal.sequence, escape(refusal.reason)));
     }
     if (!total_.refused.empty()) return total_.done == 0 ? otherwise : Exit::failed;
     return total_.done == 0 ? otherwise : Exit::done;

@@ -108,6 +108,19 @@ std::string why_not_moved(shm::MoveStatus status, const Queue& target) {
     }
 }
 
+wire::RefusedFor refused_for(shm::MoveStatus status, const Queue& target) {
+    switch (status) {
+        case shm::MoveStatus::full:
+            return target.journal && target.journal->writes_on() ? wire::RefusedFor::busy
+                                                                 : wire::RefusedFor::target;
+        case shm::MoveStatus::closed:
+        case shm::MoveStatus::too_large:
+            return wire::RefusedFor::target;
+        default:
+            return wire::RefusedFor::message;
+    }
+}
+
 }  // namespace
 
 // ---- To the dead letters -----------------------------------------------------------------------
@@ -159,15 +172,9 @@ shm::MoveStatus DeadLetters::bury_one(Queue& queue, Queue& target, const shm::Do
         .told = fmt::format("queue {}: message {} is dead ({}), moved to {}", queue.name(),
                             one.sequence, shm::dead_reason(record), target.name()),
         .pid = record.pid};
-    shm::MoveStatus status;
-    if (by_log(target)) {
-        status = move_by_log(queue, target, leaving);
-        if (status == shm::MoveStatus::moved) return status;
-    } else {
-        shm::Move move(queue.supervise(), target.supervise());
-        status = move.run(one.sequence, &record, leaving.count_as);
-        if (status == shm::MoveStatus::moved) tell_moved(queue, leaving);
-    }
+    const shm::MoveStatus status = move(queue, target, std::move(leaving));
+    const bool on_its_way = status == shm::MoveStatus::moved && by_log(target);
+    if (on_its_way) return status;
     if (status == shm::MoveStatus::moved || status == shm::MoveStatus::gone ||
         status == shm::MoveStatus::damaged) {
         queue.supervise().forget_doomed(one.index);
@@ -245,6 +252,14 @@ void DeadLetters::settle_unfinished() {
         }
         queue->check_damage("a start");
     }
+}
+
+shm::MoveStatus DeadLetters::move(Queue& source, Queue& target, Leaving leaving) {
+    if (by_log(target)) return move_by_log(source, target, std::move(leaving));
+    shm::Move move(source.supervise(), target.supervise());
+    const auto status = move.run(leaving.sequence, leaving.history, leaving.count_as);
+    if (status == shm::MoveStatus::moved) tell_moved(source, leaving);
+    return status;
 }
 
 // ---- By the target's log -----------------------------------------------------------------------
@@ -352,51 +367,55 @@ DeadLetters::Redriven DeadLetters::redrive(const Caller& caller, Queue& queue,
     Redriven redriven;
     queue.supervise().refresh();
     for (const std::uint64_t sequence : sequences) {
-        std::string why_not = redrive_one(caller, queue, sequence, to);
-        if (why_not.empty()) {
-            ++redriven.done;
+        if (auto refusal = redrive_one(caller, queue, sequence, to)) {
+            redriven.refused.push_back(std::move(*refusal));
         } else {
-            redriven.refused.emplace_back(sequence, std::move(why_not));
+            ++redriven.done;
         }
     }
     queue.check_damage("a redrive");
     return redriven;
 }
 
-std::string DeadLetters::redrive_one(const Caller& caller, Queue& queue, std::uint64_t sequence,
-                                     const std::string& to) {
+std::optional<wire::Refusal> DeadLetters::redrive_one(const Caller& caller, Queue& queue,
+                                                      std::uint64_t sequence,
+                                                      const std::string& to) {
+    using wire::RefusedFor;
     shm::Move taking(queue.supervise(), queue.supervise());
     const bool unread_is_ours =
         !queue.segment().geometry().has(shm::exclusive_consumer) || queue.consumers == 0;
-    if (auto why_not = taking.take(sequence, unread_is_ours); !why_not.empty()) return why_not;
+    if (auto why_not = taking.take(sequence, unread_is_ours); !why_not.empty())
+        return wire::Refusal{sequence, std::move(why_not)};
     auto history = present_history(queue, sequence);
-    const auto refuse = [&](std::string why) {
+    const auto refuse = [&](std::string why, RefusedFor on_account_of) {
         taking.put_back(sequence);
-        return why;
+        return wire::Refusal{sequence, std::move(why), on_account_of};
     };
     const std::string name = !to.empty() ? to : history ? history->source : "";
-    if (name.empty()) return refuse("it does not say where it came from; say where to");
+    if (name.empty())
+        return refuse("it does not say where it came from; say where to", RefusedFor::message);
     auto found = registry_.find(caller, name, Right::produce, Right::produce);
-    if (!found) return refuse(fmt::format("queue {} is not there, or not yours to send to", name));
+    if (!found) {
+        return refuse(fmt::format("queue {} is not there, or not yours to send to", name),
+                      RefusedFor::target);
+    }
     Queue& target = **found;
-    if (&target == &queue) return refuse("it would stay where it is");
-    if (auto why_not = open_target(target); !why_not.empty()) return refuse(why_not);
+    if (&target == &queue) return refuse("it would stay where it is", RefusedFor::target);
+    if (auto why_not = open_target(target); !why_not.empty())
+        return refuse(std::move(why_not), RefusedFor::target);
     if (history) {
         history->redriven += 1;
         history->redriven_at = static_cast<std::uint64_t>(monotonic_now());
     }
-    const shm::DeadLetterRecord* record = history ? &*history : nullptr;
-    constexpr auto count_as = shm::CountJournal::Drop::redriven;
-    shm::MoveStatus status;
-    if (by_log(target)) {
-        status = move_by_log(queue, target, {sequence, count_as, record, {}, 0});
-    } else {
-        shm::Move move(queue.supervise(), target.supervise());
-        status = move.run(sequence, record, count_as);
-    }
+    const auto status = move(queue, target,
+                             {.sequence = sequence,
+                              .count_as = shm::CountJournal::Drop::redriven,
+                              .history = history ? &*history : nullptr,
+                              .told = {},
+                              .pid = 0});
     target.check_damage("a redrive");
-    if (status != shm::MoveStatus::moved) return refuse(why_not_moved(status, target));
-    return {};
+    if (status == shm::MoveStatus::moved) return std::nullopt;
+    return refuse(why_not_moved(status, target), refused_for(status, target));
 }
 
 }  // namespace shmq::daemon

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,7 @@ class DeadLetters : public Origins {
 
     struct Redriven {
         std::uint64_t done = 0;
-        std::vector<std::pair<std::uint64_t, std::string>> refused;  // sequence, why
+        std::vector<wire::Refusal> refused;
     };
     // Back from a dead-letter queue to where they came from, or to `to`. The caller's right to
     // manage `queue` was checked; that to produce to the target is checked here.
@@ -56,8 +57,9 @@ class DeadLetters : public Origins {
     // Nothing and a reason, or the queue, ready to be moved to.
     std::shared_ptr<Queue> target_of(Queue& queue, std::string& why_not);
     std::string open_target(Queue& target);
-    std::string redrive_one(const Caller& caller, Queue& queue, std::uint64_t sequence,
-                            const std::string& to);
+    // Nothing: it is done, or on its way.
+    std::optional<wire::Refusal> redrive_one(const Caller& caller, Queue& queue,
+                                             std::uint64_t sequence, const std::string& to);
 
     // What a move leaves behind in its source.
     struct Leaving {
@@ -70,6 +72,7 @@ class DeadLetters : public Origins {
     static bool by_log(const Queue& target) {
         return target.segment().geometry().has(shm::durable_log);
     }
+    static shm::MoveStatus move(Queue& source, Queue& target, Leaving leaving);
     // moved: it is on its way.
     static shm::MoveStatus move_by_log(Queue& source, Queue& target, Leaving leaving);
     static void tell_moved(Queue& queue, const Leaving& leaving);

@@ -98,6 +98,8 @@ class QueueJournal {
     void note_failures(const std::vector<shm::Failed>& failed);
     bool takes_moves() const { return durable() && begun_ && !failed(); }
     bool has_failed() const { return !recovering() && failed(); }
+    // A durable log that takes more as soon as it has written what it has.
+    bool writes_on() const { return takes_moves() && state() == journal::Writer::State::open; }
     // Whether the message of that LSN is in this queue, as far as the log knows. REQUIRES:
     // is_read().
     bool holds(std::uint64_t lsn) const { return unsettled_.contains(lsn); }

@@ -114,7 +114,7 @@ wire::Outcome<Reply> Methods::settle(Session& session, const wire::Call& call, w
             if (why_not.empty()) {
                 ++outcome.done;
             } else {
-                outcome.refused.emplace_back(sequence, std::move(why_not));
+                outcome.refused.push_back({sequence, std::move(why_not)});
             }
         }
         queue.check_damage("a settlement by hand");
@@ -125,8 +125,8 @@ wire::Outcome<Reply> Methods::settle(Session& session, const wire::Call& call, w
                outcome.done, outcome.refused.size());
     Reply reply;
     wire::Json refused = wire::Json::array();
-    for (const auto& [sequence, reason] : outcome.refused)
-        refused.push_back({{"sequence", sequence}, {"reason", reason}});
+    for (const wire::Refusal& refusal : outcome.refused)
+        refused.push_back(wire::to_json(refusal));
     reply.parameters = {{"done", outcome.done}, {"refused", std::move(refused)}};
     return reply;
 }

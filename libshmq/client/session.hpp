@@ -71,7 +71,7 @@ class Session {
     Result<std::vector<wire::Pending>> pending(std::string_view name) noexcept;
     struct Settled {
         std::uint64_t done = 0;
-        std::vector<std::pair<std::uint64_t, std::string>> refused;  // sequence, why
+        std::vector<wire::Refusal> refused;
     };
     // wire::settle_most sequences at most. time 0, to empty: not said.
     Result<Settled> settle(std::string_view name, wire::SettleVerb verb,

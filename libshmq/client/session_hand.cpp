@@ -70,15 +70,9 @@ Result<Session::Settled> Session::settle(std::string_view name, wire::SettleVerb
         }
         if (!refused->is_array()) return bad_answer(link_->asked(request), "refused is no list");
         for (const wire::Json& json : *refused) {
-            std::uint64_t sequence = 0;
-            std::string reason;
-            wire::Members one(json, "refused");
-            one.require("sequence", sequence);
-            one.require("reason", reason);
-            if (auto failure = one.finish(wire::Unknown::ignore)) {
-                return bad_answer(link_->asked(request), *failure);
-            }
-            settled.refused.emplace_back(sequence, std::move(reason));
+            auto refusal = wire::refusal_from_json(json);
+            if (!refusal) return bad_answer(link_->asked(request), refusal.error());
+            settled.refused.push_back(std::move(*refusal));
         }
         return settled;
     });

@@ -134,6 +134,7 @@ constexpr auto pending_state_tokens =
     std::to_array<std::string_view>({"leased", "delayed", "held"});
 constexpr auto settle_verb_tokens =
     std::to_array<std::string_view>({"ack", "nack", "extend", "redrive", "discard"});
+constexpr auto refused_for_tokens = std::to_array<std::string_view>({"message", "target", "busy"});
 
 template <typename Enum>
 std::string_view token_of(std::span<const std::string_view> tokens, Enum value) {
@@ -371,6 +372,22 @@ Outcome<Event> event_from_json(const Json& json, std::string_view path, Unknown 
 
 std::string_view settle_verb_token(SettleVerb verb) {
     return token_of(settle_verb_tokens, verb);
+}
+
+Json to_json(const Refusal& refusal) {
+    return {{"sequence", refusal.sequence},
+            {"reason", refusal.reason},
+            {"for", token_of(refused_for_tokens, refusal.on_account_of)}};
+}
+
+Outcome<Refusal> refusal_from_json(const Json& json) {
+    Refusal refusal;
+    Members members(json, "refused");
+    members.require("sequence", refusal.sequence);
+    members.require("reason", refusal.reason);
+    require(members, "for", refused_for_tokens, refusal.on_account_of);
+    if (auto failure = members.finish(Unknown::ignore)) return std::unexpected(std::move(*failure));
+    return refusal;
 }
 
 bool require_settle_verb(Members& members, std::string_view name, SettleVerb& into) {

@@ -259,6 +259,16 @@ Outcome<Event> event_from_json(const Json& json, std::string_view path = "event"
 enum class SettleVerb { ack, nack, extend, redrive, discard };
 std::string_view settle_verb_token(SettleVerb verb);
 bool require_settle_verb(Members& members, std::string_view name, SettleVerb& into);
+// On whose account Settle left a message as it was: the message's own; the queue's that it was to
+// go to; or that queue's for the moment, which makes room by itself.
+enum class RefusedFor { message, target, busy };
+struct Refusal {
+    std::uint64_t sequence = 0;
+    std::string reason;
+    RefusedFor on_account_of = RefusedFor::message;
+};
+Json to_json(const Refusal& refusal);
+Outcome<Refusal> refusal_from_json(const Json& json);
 constexpr std::size_t settle_most = 4096;   // sequences of one call
 constexpr std::size_t pending_page = 1024;  // messages of one answer
 

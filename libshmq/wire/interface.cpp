@@ -73,8 +73,9 @@ method Pending(name: string, after: ?int) -> (messages: []Pending, more: ?bool)
 # By hand, for messages of these sequences, 4096 at most. ack: gone; nack: returned, after `time`;
 # extend: the lease lasts `time` from now (absent: the queue's); redrive: from a dead-letter queue
 # back to `to` (absent: where it came from); discard: dropped, counted as purged.
-# refused: those it was not done to, and why.
-type Refusal (sequence: int, reason: string)
+# refused: those it was not done to, and why: for the message's sake, that of the queue it was to go to,
+# or that queue's for the moment.
+type Refusal (sequence: int, reason: string, for: (message, target, busy))
 method Settle(
   name: string, verb: (ack, nack, extend, redrive, discard), sequences: []int, time: ?int,
   to: ?string) -> (done: int, refused: []Refusal)

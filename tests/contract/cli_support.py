@@ -67,6 +67,19 @@ class CliTest(unittest.TestCase):
         children = Path(f"/proc/{cls.daemon.pid}/task/{cls.daemon.pid}/children").read_text()
         return int(children)
 
+    def end_everything(self) -> None:
+        """SIGKILL for the daemon and its keeper: what they had in memory alone is gone."""
+        daemon = self.daemon_pid()
+        os.kill(self.daemon.pid, signal.SIGSTOP)  # lest it start another
+        os.kill(daemon, signal.SIGKILL)
+        self.daemon.kill()
+        self.daemon.wait()
+        wait_until(lambda: not os.path.exists(f"/proc/{daemon}"), "its end")
+
+    def begin_anew(self) -> None:
+        self.start_daemon()
+        wait_until(lambda: self.shmq("status", status=None).returncode == 0, "an answer")
+
     @classmethod
     def tearDownClass(cls) -> None:
         cls.daemon.terminate()

@@ -30,18 +30,6 @@ class DeadLettersTest(CliTest):
         for queue in (self.queue, self.dead):
             self.shmq("rm", queue, "--force", status=None)
 
-    def end_everything(self) -> None:
-        daemon = self.daemon_pid()
-        os.kill(self.daemon.pid, signal.SIGSTOP)  # lest it start another
-        os.kill(daemon, signal.SIGKILL)
-        self.daemon.kill()
-        self.daemon.wait()
-        wait_until(lambda: not os.path.exists(f"/proc/{daemon}"), "its end")
-
-    def begin_anew(self) -> None:
-        self.start_daemon()
-        wait_until(lambda: self.shmq("status", status=None).returncode == 0, "an answer")
-
     def end_and_begin(self) -> None:
         self.end_everything()
         self.begin_anew()

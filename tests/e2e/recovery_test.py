@@ -26,18 +26,6 @@ class RecoveryTest(CliTest):
         return max(Path(f"{self.socket}.state").glob("queues/*/*.journal"),
                    key=lambda path: path.stat().st_mtime_ns)
 
-    def end_everything(self) -> None:
-        daemon = self.daemon_pid()
-        os.kill(self.daemon.pid, signal.SIGSTOP)  # lest it start another
-        os.kill(daemon, signal.SIGKILL)
-        self.daemon.kill()
-        self.daemon.wait()
-        wait_until(lambda: not os.path.exists(f"/proc/{daemon}"), "its end")
-
-    def begin_anew(self) -> None:
-        self.start_daemon()
-        wait_until(lambda: self.shmq("status", status=None).returncode == 0, "an answer")
-
     def tearDown(self) -> None:
         self.shmq("rm", self.queue, "--force", status=None)
 

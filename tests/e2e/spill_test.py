@@ -153,12 +153,7 @@ class SpillTest(CliTest):
 class DurableTest(CliTest):
     def kill_all_and_start_again(self) -> None:
         """Daemon and keeper at once, with nobody left who holds the memory."""
-        daemon = self.daemon_pid()
-        os.kill(self.daemon.pid, signal.SIGSTOP)  # lest it start another
-        os.kill(daemon, signal.SIGKILL)
-        self.daemon.kill()
-        self.daemon.wait()
-        wait_until(lambda: not os.path.exists(f"/proc/{daemon}"), "its end")  # and its lock's
+        self.end_everything()
         self.start_daemon()
         wait_until(lambda: self.shmq("info", self.queue, status=None).returncode == 0,
                    "the queue is back")
