@@ -37,9 +37,6 @@ class DeadLetters : public Origins {
     // Finishes or undoes the moves that a predecessor left half-way, in all queues not yet looked
     // at. Call it before any queue's first sweep.
     void settle_unfinished();
-    // Whether a predecessor may have moved messages of this daemon's queues, and nobody knows yet:
-    // then what was rejected or failed stays as it is.
-    bool moves_unknown() const { return registry_.journals().moves_unknown(); }
 
     Answer look(const journal::Origin& origin) const override;
     bool settled(const journal::Origin& origin) const override;

@@ -309,6 +309,7 @@ std::expected<std::shared_ptr<Queue>, std::string> Registry::adopt(const Definit
     auto queue = std::make_shared<Queue>(Queue::settings(definition.name, definition.identity,
                                                          definition.ownership, definition.options),
                                          std::move(segment));
+    queue->supervise().leave_in_doubt_while([this] { return journals_.moves_unknown(); });
     // Its users can write the segment's header, and may have given it another shape.
     if (!same_memory(queue->options(), definition.options)) {
         return std::unexpected("its header contradicts its definition");

@@ -419,7 +419,6 @@ void Supervisor::sweep(Queue& queue) {
     if (queue.quarantined()) return;
     if (!queue.moves_settled) dead_letters_.settle_unfinished();
     queue.supervise().take_work_flag();
-    queue.supervise().hold_decisions(dead_letters_.moves_unknown());
     shm::Supervise::Stopped stopped;
     if ((queue.segment().policy().flags & shm::pause_stopped) != 0) {
         stopped = [this, &queue](std::uint16_t number) {

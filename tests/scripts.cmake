@@ -40,6 +40,11 @@ endforeach()
 
 shmq_add_python_tests(e2e)
 
+# Each boots a machine of its own, of packages that only the long forms install.
+if(SHMQ_TEST_ALL)
+  shmq_add_python_tests(guest)
+endif()
+
 if(TARGET shmq AND TARGET shmqd AND EXISTS
                                     ${CMAKE_CURRENT_SOURCE_DIR}/e2e/package_consumer/main.cpp)
   shmq_add_test(

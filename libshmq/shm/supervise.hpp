@@ -138,14 +138,15 @@ class Supervise {
     }
     void end_motion(std::uint64_t sequence) { in_motion_.erase(view_.ring.index_of(sequence)); }
     bool in_motion(std::uint64_t sequence) const;
-    std::size_t motions() const { return in_motion_.size(); }
     // Frees a message in our hands that is elsewhere now. False: it is not here, or not ours.
     bool leave(std::uint64_t sequence, CountJournal::Drop count_as);
     // The LSN of a message in its queue's log; 0: it is in none.
     std::uint64_t lsn_of(std::uint64_t sequence) const;
-    // While that holds, what was rejected or failed is left as it is: a predecessor may have moved
-    // it, and nobody knows yet.
-    void hold_decisions(bool hold) { decisions_held_ = hold; }
+    // While that says so, what was rejected, failed or taken by hand is left as it is, by sweeps
+    // and by hand: a predecessor may have moved it, and nobody knows yet.
+    void leave_in_doubt_while(std::function<bool()> unknown) {
+        moves_unknown_ = std::move(unknown);
+    }
     // When that message failed first; 0: not known.
     Nanoseconds first_failure_of(std::uint64_t sequence) const;
     // Whether the message of that sequence is here.
@@ -239,6 +240,8 @@ class Supervise {
     }
     Nanoseconds retry_delay(std::uint64_t sequence) const;
     Note note_of(std::uint64_t index, SlotWord word, std::uint64_t sequence) const;
+    bool in_doubt(NoteKind kind) const;
+    const char* why_bound(std::uint64_t index, SlotWord word, std::uint64_t sequence) const;
     std::uint64_t sequence_at(std::uint64_t index, SlotWord word, bool& sound) const;
     std::optional<SlotWord> find(std::uint64_t sequence) const;
     std::optional<SlotWord> take_held(std::uint64_t sequence, std::string& why_not);
@@ -270,7 +273,7 @@ class Supervise {
     bool swept_ = false;                      // before that a predecessor's claims may be here
     bool damaged_ = false;                    // something seen that no sound peer leaves
     bool closed_ = false;
-    bool decisions_held_ = false;
+    std::function<bool()> moves_unknown_;
     std::vector<Failed> failed_;
     std::map<std::uint64_t, std::uint64_t> in_motion_;  // index to sequence
 };

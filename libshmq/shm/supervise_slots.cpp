@@ -177,6 +177,13 @@ bool Supervise::in_motion(std::uint64_t sequence) const {
     return found != in_motion_.end() && found->second == sequence;
 }
 
+// What a predecessor was moving stands as it found it: rejected, failed, or taken by hand.
+bool Supervise::in_doubt(NoteKind kind) const {
+    const bool may_have_moved =
+        kind == NoteKind::rejected || kind == NoteKind::taken || kind == NoteKind::none;
+    return may_have_moved && moves_unknown_ && moves_unknown_();
+}
+
 bool Supervise::leave(std::uint64_t sequence, CountJournal::Drop count_as) {
     const auto word = find(sequence);
     if (!word || word->state() != SlotState::leased || word->owner() != 0) return false;
@@ -196,10 +203,18 @@ namespace {
 
 constexpr const char* not_here = "no such message is here";
 constexpr const char* in_flux = "it changed hands just now; try again";
-constexpr const char* moving_here = "it is on its way from another queue; try again";
-constexpr const char* moving_away = "it is on its way to another queue; try again";
 
 }  // namespace
+
+// Why a message in our hands may not be touched now; nullptr: it may.
+const char* Supervise::why_bound(std::uint64_t index, SlotWord word, std::uint64_t sequence) const {
+    if (word.state() != SlotState::leased || word.owner() != 0) return nullptr;
+    if (in_motion(sequence)) return "it is on its way to another queue; try again";
+    const NoteKind kind = note_of(index, word, sequence).kind;
+    if (kind == NoteKind::moving) return "it is on its way from another queue; try again";
+    if (in_doubt(kind)) return "the journals do not say yet whether it was moved; try again";
+    return nullptr;
+}
 
 // A delivery that its holder gave up, and that no sweep has seen yet.
 void Supervise::count_surrendered(std::uint64_t index, SlotWord word, std::uint64_t sequence) {
@@ -215,12 +230,10 @@ std::optional<SlotWord> Supervise::take_held(std::uint64_t sequence, std::string
     const auto word = find(sequence);
     if (!word) {
         why_not = not_here;
-    } else if (in_motion(sequence)) {
-        why_not = moving_away;
     } else if (word->state() != SlotState::leased) {
         why_not = "nobody holds it";
-    } else if (note_of(index, *word, sequence).kind == NoteKind::moving) {
-        why_not = moving_here;
+    } else if (const char* bound = why_bound(index, *word, sequence)) {
+        why_not = bound;
     } else if (const SlotWord ours = word->owner() == 0 ? *word : word->leased_to(0);
                ours != *word && !view_.ring.change(index, *word, ours)) {
         why_not = in_flux;
@@ -286,15 +299,14 @@ std::optional<SlotWord> Supervise::take_waiting(std::uint64_t sequence, bool unr
     why_not.clear();
     if (!word) {
         why_not = not_here;
-    } else if (in_motion(sequence)) {
-        why_not = moving_away;
     } else if (word->owner() != 0) {
         why_not = "somebody holds it";
+    } else if (const char* bound = why_bound(index, *word, sequence)) {
+        why_not = bound;
     } else if (word->state() == SlotState::ready && !unread_is_ours) {
         why_not = "only the queue's exclusive consumer may touch it";
     } else if (word->state() == SlotState::leased) {
-        if (note_of(index, *word, sequence).kind == NoteKind::moving) why_not = moving_here;
-        if (why_not.empty()) count_surrendered(index, *word, sequence);
+        count_surrendered(index, *word, sequence);
     } else {
         const std::uint64_t present = view_.notes[index].load(memory_order_acquire);
         const SlotWord ours = word->leased_to(0);

@@ -12,11 +12,6 @@ constexpr Nanoseconds sweep_least_ns = nanoseconds_per_millisecond;
 // Until decisions that were held back are looked at again: nobody tells us that they may be made.
 constexpr Nanoseconds held_look_ns = 10 * nanoseconds_per_millisecond;
 
-// What a predecessor was moving stands as it found it: rejected, failed, or taken by hand.
-bool may_have_moved(NoteKind kind) {
-    return kind == NoteKind::rejected || kind == NoteKind::taken || kind == NoteKind::none;
-}
-
 }  // namespace
 
 std::uint64_t Supervise::sweep(Nanoseconds now, const Stopped& stopped) {
@@ -100,7 +95,7 @@ bool Supervise::decide(std::uint64_t index, SlotWord word) {
     }
     if (in_motion(sequence)) return false;
     const Note note = note_of(index, word, sequence);
-    if (decisions_held_ && may_have_moved(note.kind)) {
+    if (in_doubt(note.kind)) {
         next_due_ = std::min(next_due_, deadline_after(now_, held_look_ns));
         return false;
     }
@@ -218,9 +213,7 @@ std::uint64_t Supervise::purge() {
             if (to_holder) continue;
         } else if (word.state() == SlotState::leased && word.owner() == 0) {
             // Delayed, or held for want of room among the dead letters.
-            const Note note = note_of(index, word, sequence_at(index, word, sound));
-            const std::uint64_t sequence = sequence_at(index, word, sound);
-            if (note.kind == NoteKind::moving || in_motion(sequence)) continue;
+            if (why_bound(index, word, sequence_at(index, word, sound)) != nullptr) continue;
             doomed_.erase(index);
         } else if (word.state() != SlotState::returned) {
             continue;

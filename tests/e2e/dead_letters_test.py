@@ -11,9 +11,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
 
-from cli_support import ALL, NOTHING, CliTest, main, wait_until  # noqa: E402
+from cli_support import ALL, NOTHING, CliTest, main, state_of, wait_until  # noqa: E402
 
 COUNT = 300
+# Zeros behind the last record, which cost no disk: recovery looks at each of them.
+HOLE_BYTES = 512 << 20
 REJECT = ("--exec", "exit 65", "--reject-on", "65")
 
 
@@ -168,6 +170,32 @@ class DeadLettersTest(CliTest):
         self.end_and_begin()
         wait_until(lambda: self.json("info", self.dead)["journal"] == "ok", "recovered")
         self.assertEqual(self.counts(self.dead)[0], 0)
+
+    def test_nobody_gets_what_a_dead_daemon_may_have_moved(self) -> None:
+        self.create("--capacity", 4096)
+        self.shmq("create", self.dead, "--durability", "durable", "--capacity", 64)
+        self.shmq("send", self.queue, input=lines(4000))
+        got: list[bytes] = []
+        for round in range(1, 10 if ALL else 4):
+            mover = self.start("mv", self.queue, self.dead)
+            wait_until(lambda: self.counts(self.queue)[0] < 4000 - 200 * round, "some of them gone")
+            self.kill_the_daemon_and_let_its_log_take_long()
+            self.end(mover)
+            self.assertEqual(self.json("status")["recovering"], 1, "too quick to show anything")
+            while self.json("status")["recovering"] != 0:
+                got += self.shmq("recv", self.queue, status=None).stdout.splitlines()
+        got += self.drain(self.queue) + self.drain(self.dead)
+        self.assertEqual(sorted(got), sorted(lines(4000).splitlines()))
+
+    def kill_the_daemon_and_let_its_log_take_long(self) -> None:
+        daemon = self.daemon_pid()
+        os.kill(self.daemon.pid, signal.SIGSTOP)  # lest the next one begins at once
+        os.kill(daemon, signal.SIGKILL)
+        wait_until(lambda: state_of(daemon) == "Z", "its end")
+        for log in Path(f"{self.socket}.state").glob("queues/*/*.journal"):
+            os.truncate(log, HOLE_BYTES)
+        os.kill(self.daemon.pid, signal.SIGCONT)
+        wait_until(lambda: self.shmq("status", status=None).returncode == 0, "an answer")
 
     def test_a_poison_message_gets_no_life_anew(self) -> None:
         self.create("--durability", "durable", "--capacity", 64, "--max-deliveries", "4")

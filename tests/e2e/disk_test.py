@@ -320,7 +320,8 @@ class PowerCutTest(LoopTest):
             self.received.update(int(line.split()[0]) for line in done.stdout.splitlines())
             time.sleep(0.02)
 
-    def check_image(self, image: Path, confirmed: int, acked: set[int]) -> None:
+    def read_image(self, image: Path, *queues: str) -> list[list[int]]:
+        """What a daemon on this image gives out of each queue, by number."""
         place = Path(self.folder.name) / "after"
         place.mkdir(mode=0o700)
         run("mount", "-o", "loop", image, place)  # replays the file system's own journal
@@ -328,24 +329,30 @@ class PowerCutTest(LoopTest):
         log = open(f"{self.folder.name}/after.log", "ab")
         daemon = subprocess.Popen([BIN_DIR / "shmqd", "--socket", socket, "--state-dir", place],
                                   stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        came = []
         try:
             wait_until(lambda: os.path.exists(socket) or daemon.poll() is not None, "a daemon")
-            done = subprocess.run([BIN_DIR / "shmq", "--socket", socket, "recv", self.queue],
-                                  stdin=subprocess.DEVNULL, capture_output=True, check=False,
-                                  timeout=WATCHDOG_SECONDS)
-            self.assertEqual(done.stderr, b"")
+            for queue in queues:
+                done = subprocess.run([BIN_DIR / "shmq", "--socket", socket, "recv", queue],
+                                      stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                                      timeout=WATCHDOG_SECONDS)
+                self.assertEqual(done.stderr, b"")
+                came.append([int(line.split()[0]) for line in done.stdout.splitlines()])
+                for line in done.stdout.splitlines():
+                    self.assertEqual(line, message(int(line.split()[0])), "damaged")
         finally:
             daemon.terminate()
             daemon.wait(WATCHDOG_SECONDS)
             log.close()
             run("umount", place)
             place.rmdir()
-        came = [int(line.split()[0]) for line in done.stdout.splitlines()]
-        for line in done.stdout.splitlines():
-            self.assertEqual(line, message(int(line.split()[0])), "damaged")
+        self.assertNotIn("damaged", Path(f"{self.folder.name}/after.log").read_text())
+        return came
+
+    def check_image(self, image: Path, confirmed: int, acked: set[int]) -> None:
+        (came,) = self.read_image(image, self.queue)
         self.assertEqual(came, sorted(set(came)), "order, or a double")
         self.assertEqual(set(range(confirmed)) - set(came) - acked, set(), "confirmed and missing")
-        self.assertNotIn("damaged", Path(f"{self.folder.name}/after.log").read_text())
 
     def test_snapshots_under_load_keep_what_was_confirmed(self) -> None:
         print(f"SHMQ_TEST_SEED={SEED}")
@@ -379,6 +386,36 @@ class PowerCutTest(LoopTest):
         for image, confirmed, acked in taken:
             self.check_image(image, confirmed, acked | self.received)
         self.assertGreater(self.confirmed, 0)
+
+    def test_what_a_dead_letter_queue_has_offered_is_in_its_source_no_more(self) -> None:
+        print(f"SHMQ_TEST_SEED={SEED}")
+        chance = random.Random(SEED)
+        dead = f"{self.queue}.dlq"
+        self.create("--durability", "durable", "--capacity", 4096)
+        self.shmq("create", dead, "--durability", "durable")
+        sent = 4000
+        self.shmq("send", self.queue, "--confirm", "durable",
+                  input=b"".join(message(number) + b"\n" for number in range(sent)))
+        # Not all at once, so that there is always one between the two.
+        mover = self.start("mv", self.queue, dead, "--rate", 2000)
+        taker = self.start("recv", dead, "-n", sent)
+        moments = set(chance.sample(range(sent), SNAPSHOTS + 3))
+        offered: set[int] = set()
+        taken = []
+        for line in taker.stdout:
+            offered.add(int(line.split()[0]))
+            if len(offered) in moments:  # at once: what should be on the disk is there already
+                image = Path(self.folder.name) / f"image{len(offered)}"
+                self.tell(f"snapshot {chance.randrange(1 << 60)} {image}")
+                taken.append((image, set(offered)))
+        self.assertEqual(mover.wait(WATCHDOG_SECONDS), 0, mover.stderr.read())
+        self.assertEqual(taker.wait(WATCHDOG_SECONDS), 0, taker.stderr.read())
+        self.shmq("rm", dead, "--force")
+        for image, before in taken:
+            here, there = map(set, self.read_image(image, self.queue, dead))
+            self.assertEqual(here & before, set(), "offered by the one and still in the other")
+            self.assertEqual(here & there, set(), "in both")
+            self.assertEqual(set(range(sent)) - here - there - offered, set(), "missing")
 
 
 def main() -> None:

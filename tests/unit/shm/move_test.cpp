@@ -111,6 +111,32 @@ TEST_F(MoveTest, ATargetWithoutBlocksLargeEnoughIsTooSmallForEver) {
 
 // ---- A supervisor that dies in between ---------------------------------------------------------
 
+TEST_F(MoveTest, NobodyTouchesWhatAPredecessorMayHaveMoved) {
+    const std::uint64_t taken = hold("taken");
+    ASSERT_EQ(send_text(producer_, "rejected"), SendStatus::sent);
+    Delivery delivery;
+    ASSERT_EQ(consumer_.try_receive(delivery), ReceiveStatus::received);
+    ASSERT_EQ(consumer_.reject(delivery), HoldStatus::done);
+    Supervise successor(source_.segment());
+    bool unknown = true;
+    successor.leave_in_doubt_while([&unknown] { return unknown; });
+    EXPECT_EQ(successor.sweep(1), 0u);
+    EXPECT_LE(successor.next_due(), 1 + nanoseconds_per_second);
+    for (const std::uint64_t sequence : {taken, delivery.lease.sequence}) {
+        EXPECT_NE(Move(successor, target_.supervise()).take(sequence, true), "");
+        EXPECT_NE(successor.ack_by_hand(sequence), "");
+        EXPECT_NE(successor.nack_by_hand(sequence, 0, 1), "");
+        EXPECT_NE(successor.discard(sequence, true), "");
+    }
+    EXPECT_EQ(successor.purge(), 0u);
+    EXPECT_EQ(consumer_.try_receive(delivery), ReceiveStatus::empty);
+    // Once the journals are read, it goes on where it stood.
+    unknown = false;
+    successor.sweep(2);
+    EXPECT_EQ(receive_text(consumer_), "taken");
+    EXPECT_EQ(sole_violation(), "");
+}
+
 TEST_F(MoveTest, AClaimOfTheDeadIsFreedByASweep) {
     QueueView view = target_.view();
     Cursor cursor;
