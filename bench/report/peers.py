@@ -52,6 +52,8 @@ EXCLUSIVE_LOAN = EXCLUSIVE.having("shmq exclusive, loan", variant="exclusive,loa
                                   setting="built in the queue's memory, read in place")
 SHARED_LOAN = SHARED.having("shmq shared, loan", variant="shared,loan",
                             setting="built in the queue's memory, read in place")
+WAIT_SET = Subject("shmq exclusive, one of 64 queues", "peer_wait_set", "", "", ACKED,
+                   "a WaitSet of 64 consumers; each message comes by the next of the queues", "shmq", "shmqd")
 
 BOOST = Subject("Boost message_queue", "peer_boost", "", "libboost-dev", NO_ACK + "; a process that dies "
                 "holding its lock stops the others", "try_send and try_receive where nobody sleeps")

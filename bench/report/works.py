@@ -2,7 +2,7 @@
 
 from peers import (ACCEPTED_BROKERS, ACKS, BOOST, DURABLE_BROKERS, EXCLUSIVE, EXCLUSIVE_BATCH, EXCLUSIVE_LOAN, HAND_OVER,
                    ICEORYX, IDLE_LOOP, LOCAL_PEERS, NNG, POSIX_MQ, SEQPACKET, SHARED, SHARED_BATCH, SHARED_LOAN,
-                   SHMQ_ACCEPTED, SHMQ_DURABLE, STREAM, ZEROMQ)
+                   SHMQ_ACCEPTED, SHMQ_DURABLE, STREAM, WAIT_SET, ZEROMQ)
 from rounds import Work
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -36,7 +36,7 @@ def latency_works() -> list[Work]:
 
 def wake_works() -> list[Work]:
     works = [Work(f"wake/{idle}", f"wake-up: one way to a receiver asleep for {idle} us, 32 B", "ns", True,
-                  [HAND_OVER, EXCLUSIVE, SHARED, *LOCAL_PEERS],
+                  [HAND_OVER, EXCLUSIVE, SHARED, WAIT_SET, *LOCAL_PEERS],
                   {"work": "wake", "size": 32, "idle_us": idle}, HAND_OVER.name, idle,
                   seconds=0.5, quick=idle == 100, figure=both_ways) for idle in (100, 1000)]
     works.append(Work("blocking", "one-way latency, blocking calls back to back, 32 B", "ns", True,
