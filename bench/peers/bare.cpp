@@ -100,6 +100,7 @@ struct Stream {
     static constexpr std::size_t header_bytes = 16;
     // Fits the cache of a core: nothing but the passage from one to the other is measured.
     static constexpr std::size_t ring_bytes = 64 * 1024;
+    static constexpr std::size_t fetched_most = 512;
 
     explicit Stream(const Case& of)
         : one(of),
@@ -131,7 +132,7 @@ struct Stream {
         // The slot of the next message, when its turn has come.
         Slot& wait_for(std::uint32_t wanted) {
             Slot& next = slot(number);
-            prefetch_to_write(&slot(number + 8));
+            fetch_ahead();
             while (next.turn.load(std::memory_order_acquire) != wanted) {
                 // Who looks at every line as it is written only slows its writer.
                 for (int breath = 0; breath < breaths; ++breath)
@@ -139,6 +140,14 @@ struct Stream {
             }
             ++number;
             return next;
+        }
+        // Of large slots the processor sees by itself what comes next.
+        void fetch_ahead() const {
+            std::byte* const ahead = reinterpret_cast<std::byte*>(&slot(number + 8));
+            const std::size_t bytes = fixed_slot_bytes ? fixed_slot_bytes : slot_bytes;
+            for (std::size_t at = 0; at < (bytes <= fetched_most ? bytes : line_bytes);
+                 at += line_bytes)
+                prefetch_to_write(ahead + at);
         }
         std::byte* ring;
         std::size_t slot_bytes;

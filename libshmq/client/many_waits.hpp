@@ -83,7 +83,7 @@ class ManyWaits {
     shm::WaitEnd sleep(std::span<const WaitPlace> places, Nanoseconds until) noexcept;
 
     shm::Atomic<std::uint32_t> stop_{0};  // a futex, too
-    unsigned spins_ = first_spins();
+    SpinBudget spins_{first_spins()};
     bool slept_ = false;
     int refused_with_ = 0;
     std::array<shm::WaitWord, shm::wait_words_max> words_;
@@ -103,19 +103,19 @@ bool ManyWaits::look_at_all(std::span<WaitPlace> places, bool thorough, Look loo
 template <typename Look>
 bool ManyWaits::spin(std::span<WaitPlace> places, Look look) {
     const std::size_t rounds =
-        std::size_t{spins_} * looks_a_round / std::max<std::size_t>(places.size(), 1);
+        std::size_t{spins_.rounds()} * looks_a_round / std::max<std::size_t>(places.size(), 1);
     for (std::size_t round = 0; round < rounds; ++round) {
         const bool there = std::any_of(places.begin(), places.end(), [](const WaitPlace& place) {
             return place.side->ready_ahead(0);
         });
         const bool worth_a_look = there || round % looks_a_round == looks_a_round - 1;
         if (worth_a_look && look_at_all(places, false, look)) {
-            spins_ = std::min(spins_ * 2, spins_most);
+            spins_.paid();
             return true;
         }
         if (round >= looks_a_round) shm::cpu_relax();
     }
-    if (spins_ != 0) spins_ = std::max(spins_ / 2, spins_least);
+    spins_.was_in_vain();
     return false;
 }
 

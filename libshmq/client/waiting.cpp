@@ -30,7 +30,7 @@ Waiting::Waiting(shm::WaitPoint& point, bool for_room, bool plain_wakers,
       waits_before_try_(waits_before_try_least) {}
 
 bool Waiting::stands_back(std::uint64_t done_so_far) noexcept {
-    if (spins_ == 0) return false;  // one processor: the other cannot run meanwhile
+    if (!spins_.may_spin()) return false;  // one processor: the other cannot run meanwhile
     if (for_room_) return true;
     const bool streamed = done_so_far - done_before_ >= streak_long;
     done_before_ = done_so_far;

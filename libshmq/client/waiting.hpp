@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/clock.hpp"
+#include "client/spin_budget.hpp"
 #include "shm/wait.hpp"
 
 namespace shmq {
@@ -62,7 +63,7 @@ class Waiting {
     bool for_room_;
     bool plain_wakers_;
     Nanoseconds look_again_;
-    unsigned spins_;
+    SpinBudget spins_;
     std::uint64_t done_before_ = 0;  // when we last had to wait
     unsigned waits_ = 0;             // since we last stood back
     unsigned waits_before_try_;
@@ -72,12 +73,9 @@ class Waiting {
     std::atomic<bool> stop_{false};
 };
 
-// Rounds of one spin: it grows while spinning pays and shrinks while it does not. About 4 to 60 us;
-// a sleep and its wake-up cost about 10. A round looks so often at the one word that nearly always
-// ends the wait, without a pause between at first (a pause may last as long as a message's way),
-// and then at everything else that could.
-constexpr unsigned spins_least = 16;
-constexpr unsigned spins_most = 256;
+// A round of a spin looks so often at the one word that nearly always ends the wait, without a
+// pause between at first (a pause may last as long as a message's way), and then at everything else
+// that could.
 constexpr unsigned looks_a_round = 64;
 constexpr unsigned rounds_without_pause = 32;
 constexpr unsigned looks_in_dialogue = 256;
@@ -100,8 +98,8 @@ constexpr unsigned waits_before_try_most = 1u << 16;
 
 template <typename Attempt>
 bool Waiting::at_once(std::uint64_t done_so_far, Attempt attempt) {
-    const bool dialogue =
-        spins_ != 0 && done_so_far - done_before_ < streak_long && waits_ + 1 < waits_before_try_;
+    const bool dialogue = spins_.may_spin() && done_so_far - done_before_ < streak_long &&
+                          waits_ + 1 < waits_before_try_;
     if (!dialogue) return false;
     for (unsigned look = 0; look < looks_in_dialogue; ++look) {
         if (!attempt()) continue;
@@ -114,16 +112,17 @@ bool Waiting::at_once(std::uint64_t done_so_far, Attempt attempt) {
 
 template <typename Attempt, typename There>
 bool Waiting::spin(Attempt& attempt, There& there) {
-    for (unsigned round = 0; round < spins_; ++round) {
+    const unsigned rounds = spins_.rounds();
+    for (unsigned round = 0; round < rounds; ++round) {
         for (unsigned look = 0; look < looks_a_round && !there(0); ++look) {
         }
         if (attempt(false)) {
-            spins_ = std::min(spins_ * 2, spins_most);
+            spins_.paid();
             return true;
         }
         if (round >= rounds_without_pause) shm::cpu_relax();
     }
-    if (spins_ != 0) spins_ = std::max(spins_ / 2, spins_least);
+    spins_.was_in_vain();
     return false;
 }
 

@@ -55,7 +55,7 @@ template <typename Fill>
                                                               std::size_t length,
                                                               std::uint64_t timestamp, Fill fill) {
     ParticipantRecord& record = *record_;
-    ring.prefetch_beyond(position);
+    ring.prefetch_to_fill(position);
     slot.sequence.store(position, memory_order_relaxed);
     slot.length.store(static_cast<std::uint32_t>(length), memory_order_relaxed);
     slot.flags.store(0, memory_order_relaxed);
