@@ -1,5 +1,7 @@
 // shmq, by its public interface; its guarantees are always on: every message is acked.
 //
+// Where nobody sleeps it calls try_receive until a message is there, else receive.
+//
 //   exclusive   one producer and one consumer hold their roles alone; else both are shared
 //   batch       send_batch, receive_batch and one ack for all of them, 64 at a time
 //   bulk        sent and received one by one, 32 acked by one call
@@ -126,6 +128,7 @@ struct Shmq {
         void receive(Room into) {
             if (batches_) return receive_in_batch(into);
             if (bulk_) return receive_to_ack_later(into);
+            if (one_.spin) return poll(into);
             // Looked at where it is: to move it on costs as much as to receive it.
             auto message = consumer_.receive();
             if (!message) [[unlikely]]
@@ -134,6 +137,14 @@ struct Shmq {
         }
 
       private:
+        void poll(Room into) {
+            for (;;) {
+                auto message = consumer_.try_receive();
+                if (!message) [[unlikely]]
+                    die(message.error().message());
+                if (*message) return take(**message, into);
+            }
+        }
         void take(Message& message, Room into) {
             pass(one_.touch, into.data(), message.data(), message.size());
             need_done(message.ack());
@@ -156,6 +167,13 @@ struct Shmq {
             }
             const Message& message = batch_[next_++];
             pass(one_.touch, into.data(), message.data(), message.size());
+            if (first_word(into) == end_mark) give_back_the_rest();
+        }
+        // What comes after the end is another consumer's.
+        void give_back_the_rest() {
+            if (consumer_.ack(std::span(batch_).first(next_)) != next_) die("an ack failed");
+            batch_.clear();
+            next_ = 0;
         }
 
         Case one_;
