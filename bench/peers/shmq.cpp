@@ -1,6 +1,7 @@
 // shmq, by its public interface; its guarantees are always on: every message is acked.
 //
-// Where nobody sleeps it calls try_receive until a message is there, else receive.
+// Where nobody sleeps, and messages come one by one, it calls try_receive until one is there; else
+// receive.
 //
 //   exclusive   one producer and one consumer hold their roles alone; else both are shared
 //   batch       send_batch, receive_batch and one ack for all of them, 64 at a time
@@ -21,6 +22,8 @@ namespace {
 constexpr std::size_t batch_most = 64;
 constexpr std::size_t batch_pool_bytes = 256 << 20;
 constexpr std::size_t slot_header_bytes = 32;
+// In a stream whoever looks at each slot as it is written slows its writer; receive knows better.
+constexpr double polled_rate_most = 1e6;
 
 struct Shmq {
     explicit Shmq(const Case& of) : one(of), client(connect(of)) {
@@ -123,12 +126,13 @@ struct Shmq {
               client_(connect(one_)),
               consumer_(need(client_.consumer(shmq.queues[place.lane]))),
               batches_(one_.is("batch")),
-              bulk_(one_.is("bulk")) {}
+              bulk_(one_.is("bulk")),
+              polls_(one_.spin && one_.rate <= polled_rate_most) {}
 
         void receive(Room into) {
             if (batches_) return receive_in_batch(into);
             if (bulk_) return receive_to_ack_later(into);
-            if (one_.spin) return poll(into);
+            if (polls_) return poll(into);
             // Looked at where it is: to move it on costs as much as to receive it.
             auto message = consumer_.receive();
             if (!message) [[unlikely]]
@@ -181,6 +185,7 @@ struct Shmq {
         Consumer consumer_;
         bool batches_;
         bool bulk_;
+        bool polls_;
         std::vector<Message> batch_;
         std::size_t next_ = 0;
     };

@@ -144,7 +144,8 @@ class Page:
     def targets(self) -> str:
         lines = []
         for one in judge(self.report.rows):
-            lines.append((one["verdict"].split()[0], [one["target"], one["bound"], one["measured"], one["verdict"]]))
+            verdict = "; bounded by ".join(filter(None, (one["verdict"], one["bounded_by"])))
+            lines.append((one["verdict"].split()[0], [one["target"], one["bound"], one["measured"], verdict]))
         return table(["target", "bound", "measured", ""], lines)
 
     def subjects(self) -> str:

@@ -126,6 +126,8 @@ class Report:
         lines = ["\nTargets"]
         for one in judge(self.rows):
             lines.append(f"  {one['verdict']:18} {one['measured']:>8} ({one['bound']})  {one['target']}")
+            if one["bounded_by"]:
+                lines.append(f"      bounded by {one['bounded_by']}")
         return "\n".join(lines)
 
     def disturbed(self) -> str:
