@@ -384,8 +384,11 @@ std::optional<wire::Refusal> DeadLetters::redrive_one(const Caller& caller, Queu
     shm::Move taking(queue.supervise(), queue.supervise());
     const bool unread_is_ours =
         !queue.segment().geometry().has(shm::exclusive_consumer) || queue.consumers == 0;
-    if (auto why_not = taking.take(sequence, unread_is_ours); !why_not.empty())
-        return wire::Refusal{sequence, std::move(why_not)};
+    if (auto why_not = taking.take(sequence, unread_is_ours); !why_not.empty()) {
+        const bool for_now = queue.supervise().bound(sequence);
+        return wire::Refusal{sequence, std::move(why_not),
+                             for_now ? RefusedFor::busy : RefusedFor::message};
+    }
     auto history = present_history(queue, sequence);
     const auto refuse = [&](std::string why, RefusedFor on_account_of) {
         taking.put_back(sequence);

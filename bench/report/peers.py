@@ -38,11 +38,11 @@ IDLE_LOOP = Subject("idle spin loop", "peer_bare", "idle_loop", "", "none",
 
 EXCLUSIVE = Subject("shmq exclusive", "peer_shmq", "exclusive", "", ACKED,
                     "exclusive producer and consumer; each message sent, received and acked by its own call; "
-                    "try_receive where nobody sleeps, else receive; beyond 4 KiB a pool of four messages, which stays in the caches",
+                    "try_receive where nobody sleeps and messages come one by one, else receive; beyond 4 KiB a pool of four messages, which stays in the caches",
                     "shmq", "shmqd")
 SHARED = Subject("shmq shared", "peer_shmq", "shared", "", ACKED,
                  "any number of producers and consumers; each message sent, received and acked by its own call; "
-                 "try_receive where nobody sleeps, else receive; beyond 4 KiB a pool of four messages, which stays in the caches",
+                 "try_receive where nobody sleeps and messages come one by one, else receive; beyond 4 KiB a pool of four messages, which stays in the caches",
                  "shmq", "shmqd")
 EXCLUSIVE_BATCH = EXCLUSIVE.having("shmq exclusive, batches", variant="exclusive,batch",
                                    setting="send_batch, receive_batch and one ack for 64 messages")

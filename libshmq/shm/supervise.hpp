@@ -138,6 +138,8 @@ class Supervise {
     }
     void end_motion(std::uint64_t sequence) { in_motion_.erase(view_.ring.index_of(sequence)); }
     bool in_motion(std::uint64_t sequence) const;
+    // Whether that one is in our hands and may not be touched now: in motion, or in doubt.
+    bool bound(std::uint64_t sequence) const;
     // Frees a message in our hands that is elsewhere now. False: it is not here, or not ours.
     bool leave(std::uint64_t sequence, CountJournal::Drop count_as);
     // The LSN of a message in its queue's log; 0: it is in none.

@@ -216,6 +216,11 @@ const char* Supervise::why_bound(std::uint64_t index, SlotWord word, std::uint64
     return nullptr;
 }
 
+bool Supervise::bound(std::uint64_t sequence) const {
+    const auto word = find(sequence);
+    return word && why_bound(view_.ring.index_of(sequence), *word, sequence) != nullptr;
+}
+
 // A delivery that its holder gave up, and that no sweep has seen yet.
 void Supervise::count_surrendered(std::uint64_t index, SlotWord word, std::uint64_t sequence) {
     const NoteKind kind = note_of(index, word, sequence).kind;

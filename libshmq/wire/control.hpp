@@ -260,7 +260,7 @@ enum class SettleVerb { ack, nack, extend, redrive, discard };
 std::string_view settle_verb_token(SettleVerb verb);
 bool require_settle_verb(Members& members, std::string_view name, SettleVerb& into);
 // On whose account Settle left a message as it was: the message's own; the queue's that it was to
-// go to; or that queue's for the moment, which makes room by itself.
+// go to; or nobody's but for the moment: it is on its way, or that queue makes room by itself.
 enum class RefusedFor { message, target, busy };
 struct Refusal {
     std::uint64_t sequence = 0;

@@ -74,7 +74,7 @@ method Pending(name: string, after: ?int) -> (messages: []Pending, more: ?bool)
 # extend: the lease lasts `time` from now (absent: the queue's); redrive: from a dead-letter queue
 # back to `to` (absent: where it came from); discard: dropped, counted as purged.
 # refused: those it was not done to, and why: for the message's sake, that of the queue it was to go to,
-# or that queue's for the moment.
+# or for the moment alone.
 type Refusal (sequence: int, reason: string, for: (message, target, busy))
 method Settle(
   name: string, verb: (ack, nack, extend, redrive, discard), sequences: []int, time: ?int,

@@ -11,11 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
 
-from cli_support import ALL, NOTHING, CliTest, main, state_of, wait_until  # noqa: E402
+from cli_support import ALL, HOLE_BYTES, NOTHING, CliTest, main, state_of, wait_until  # noqa: E402
 
 COUNT = 300
-# Zeros behind the last record, which cost no disk: recovery looks at each of them.
-HOLE_BYTES = 512 << 20
 REJECT = ("--exec", "exit 65", "--reject-on", "65")
 
 

@@ -10,10 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "contract"))
 
-from cli_support import ALL, FAILED, NOTHING, CliTest, main, wait_until  # noqa: E402
-
-# Zeros behind the last record, which cost no disk: recovery looks at each of them.
-HOLE_BYTES = (4096 if ALL else 512) << 20
+from cli_support import FAILED, HOLE_BYTES, NOTHING, CliTest, main, wait_until  # noqa: E402
 
 
 def lines(count: int) -> bytes:

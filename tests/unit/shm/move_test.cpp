@@ -127,11 +127,13 @@ TEST_F(MoveTest, NobodyTouchesWhatAPredecessorMayHaveMoved) {
         EXPECT_NE(successor.ack_by_hand(sequence), "");
         EXPECT_NE(successor.nack_by_hand(sequence, 0, 1), "");
         EXPECT_NE(successor.discard(sequence, true), "");
+        EXPECT_TRUE(successor.bound(sequence));
     }
     EXPECT_EQ(successor.purge(), 0u);
     EXPECT_EQ(consumer_.try_receive(delivery), ReceiveStatus::empty);
     // Once the journals are read, it goes on where it stood.
     unknown = false;
+    EXPECT_FALSE(successor.bound(taken));
     successor.sweep(2);
     EXPECT_EQ(receive_text(consumer_), "taken");
     EXPECT_EQ(sole_violation(), "");
