@@ -70,7 +70,7 @@ def tail_at_half_peak(subject: str) -> Callable[[Rows], float]:
 
 SECOND_LINE = ("the second cache line of the slot, which passes only when the first has come; to ask for it earlier "
                "takes it from who is about to write it (docs/decisions/0044)")
-INSTRUCTIONS = ("the consumer's instructions (tests/budget: 179 to receive and ack one message, about 13 ns); the bare "
+INSTRUCTIONS = ("the consumer's instructions (tests/budget: 157 to receive and ack one message, about 12 ns); the bare "
                 "stream copies and no more (docs/decisions/0016)")
 MEETING = ("the passage of a line there and back at every slot, when the receiver keeps up and meets its sender there: "
            "at that pace the rate is not held, and what comes late waits")

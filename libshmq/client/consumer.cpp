@@ -102,7 +102,11 @@ Result<Message> ConsumerCore::receive(Nanoseconds deadline) noexcept {
     if (unusable()) return why_unusable();
     shm::Delivery delivery;
     const std::uint64_t delivered = side_.record().delivered.load(shm::memory_order_relaxed);
-    if (waiting_.at_once(delivered, [&] { return side_.receive_at_once(delivery, false); }))
+    // In a dialogue the next slot's first line had better not go alone.
+    const bool ask_ahead = side_.slots_are_lines();
+    if (waiting_.at_once(
+            delivered, [&] { return side_.receive_at_once(delivery, ask_ahead); },
+            [&] { return side_.at_once_possible(); }))
         return Result<Message>(std::in_place, Message::Made(), this, delivery);
     auto received = wait_for(delivery, deadline);
     if (!received) return received.error();
@@ -157,8 +161,10 @@ std::size_t ConsumerCore::ack(std::span<Message> messages) noexcept {
     std::size_t acked = 0;
     for (Message& message : messages) {
         if (message.core_ != this) continue;
+        const std::uint64_t sequence = message.sequence_;
         if (ack_at_once(message)) [[likely]] {
             ++acked;
+            if (Samples::wants(sequence)) this->acked(sequence);
             continue;
         }
         const auto status = ending(message, [&] {
@@ -166,9 +172,11 @@ std::size_t ConsumerCore::ack(std::span<Message> messages) noexcept {
         });
         if (status != shm::HoldStatus::done) continue;
         ++acked;
-        if (Samples::wants(message.sequence_)) this->acked(message.sequence_);
+        if (Samples::wants(sequence)) this->acked(sequence);
     }
-    if (acked != 0) wake_producer();
+    if (acked == 0) return 0;
+    side_.after_acks();
+    ring_if_needed();
     return acked;
 }
 
@@ -204,10 +212,12 @@ Result<void> ConsumerCore::ack(Message& message) noexcept {
     return {};
 }
 
-void ConsumerCore::wake_producer() noexcept {
+bool ConsumerCore::after_ack(std::uint64_t sequence) noexcept {
     const auto use = in_use();
-    side_.wake_space();
+    if (Samples::wants(sequence)) acked(sequence);
+    side_.after_acks();
     ring_if_needed();
+    return true;
 }
 
 // A closed consumer's messages went back when it closed; a child of fork has none.
@@ -291,9 +301,11 @@ void Message::drop() noexcept {
 
 bool detail::ack_at_once(Message& message) noexcept {
     ConsumerCore* core = message.core_;
+    const std::uint64_t sequence = message.sequence_;
     if (core == nullptr || !core->ack_at_once(message)) [[unlikely]]
         return false;
-    core->wake_who_waits();
+    if (core->acks_need_more(sequence)) [[unlikely]]
+        return core->after_ack(sequence);
     return true;
 }
 

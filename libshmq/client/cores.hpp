@@ -160,8 +160,11 @@ class ConsumerCore final : public HandleCore {
     [[gnu::always_inline]] Result<Message> receive_at_once(Slowly slowly) noexcept {
         const auto use = in_use();
         shm::Delivery delivery;
-        if (unusable() || !side_.receive_at_once(delivery)) [[unlikely]]
+        // A sampled one is left to others as well: nothing is kept across a call in here.
+        if (unusable() || Samples::wants(side_.next_position()) || !side_.receive_at_once(delivery))
+            [[unlikely]] {
             return slowly(*this);
+        }
         return Result<Message>(std::in_place, Message::Made(), this, delivery);
     }
     Result<Message> receive(Nanoseconds deadline) noexcept;
@@ -171,23 +174,23 @@ class ConsumerCore final : public HandleCore {
     std::size_t ack(std::span<Message> messages) noexcept;
     Result<std::size_t> ack_through(Message& last) noexcept;
 
-    // What nearly every ack is. False: nothing happened, call `ack`.
+    // What nearly every ack is. False: nothing happened, call `ack`. Else after_ack must follow if
+    // acks_need_more.
     [[gnu::always_inline]] bool ack_at_once(Message& message) noexcept {
         const auto use = in_use();
         if (unusable() || message.block_ != shm::BlockHandle::no_block) [[unlikely]]
             return false;
-        if (!side_.ack_at_once({message.sequence_, {message.word_}})) [[unlikely]]
+        auto& slot = shm::slot_of_payload(message.data_);
+        if (!side_.ack_at_once(slot, {message.sequence_, {message.word_}})) [[unlikely]]
             return false;
-        if (Samples::wants(message.sequence_)) [[unlikely]]
-            acked(message.sequence_);
         message.core_ = nullptr;
         return true;
     }
-    // After ack_at_once.
-    [[gnu::always_inline]] void wake_who_waits() noexcept {
-        if (side_.producers_wait()) [[unlikely]]
-            wake_producer();
+    bool acks_need_more(std::uint64_t sequence) const noexcept {
+        return side_.acks_need_more(sequence);
     }
+    // True, so that who acks at once can leave it to answer.
+    [[gnu::noinline]] bool after_ack(std::uint64_t sequence) noexcept;
     Result<void> ack(Message& message) noexcept;
     enum class Verb { nack, reject };
     Result<void> end(Message& message, Verb verb, Nanoseconds due = 0) noexcept;
@@ -248,7 +251,6 @@ class ConsumerCore final : public HandleCore {
     }
     template <typename End>
     auto ending(Message& message, End end) noexcept;
-    void wake_producer() noexcept;
     void ring_if_needed() noexcept;
 
     shm::ReceiveSide side_;

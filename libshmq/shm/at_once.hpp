@@ -97,7 +97,7 @@ template <typename Fill>
 
 // What is left to do with a slot that became ours, and whose payload it holds.
 [[gnu::always_inline]] inline void ReceiveSide::opened(Delivery& delivery, SlotHeader& slot,
-                                                       std::uint32_t length) {
+                                                       std::uint32_t length, bool marked) {
     ParticipantRecord& record = *record_;
     delivery.timestamp = slot.timestamp.load(memory_order_relaxed);
     delivery.data = payload_of(slot);
@@ -106,21 +106,25 @@ template <typename Fill>
     delivery.failures = 0;
     delivery.block = {};
     ++in_flight_;
-    if (!exclusive_ || !delivery.unmarked()) ++leased_;
+    if (marked) ++leased_;
     bump(record.delivered);
     bump(record.delivered_bytes, length);
 }
 
+[[gnu::always_inline]] inline bool ReceiveSide::at_once_possible() const {
+    const SegmentHeader& header = *view_.header;
+    return run_.covers(cursor_.next) && in_flight_ < in_flight_limit_ &&
+           header.space.closed.load(memory_order_relaxed) == 0 &&
+           header.returns.load(memory_order_acquire) == seen_returns_;  // [5]
+}
+
 [[gnu::always_inline]] inline bool ReceiveSide::receive_at_once(Delivery& delivery,
                                                                 bool ask_ahead) {
-    const SegmentHeader& header = *view_.header;
     const std::uint64_t position = cursor_.next;
-    const bool attention = !run_.covers(position) || in_flight_ >= in_flight_limit_ ||
-                           header.space.closed.load(memory_order_relaxed) != 0 ||
-                           header.returns.load(memory_order_acquire) != seen_returns_;  // [5]
-    if (attention) [[unlikely]]
+    if (!at_once_possible()) [[unlikely]]
         return false;
     SlotHeader& slot = view_.ring.slot(position);
+    const SlotHeader& ahead = view_.ring.slot_ahead(position);
     const SlotWord ready = run_.free.to(SlotState::ready, 0);
     // The length is that of this lap's message: the word says ready of this lap before it is read,
     // and again when the slot becomes ours.
@@ -129,7 +133,7 @@ template <typename Fill>
     const std::uint32_t length = slot.length.load(memory_order_relaxed);
     if (length > inline_bytes_) [[unlikely]]
         return false;
-    if (exclusive_) {
+    if (exclusive_) [[likely]] {
         delivery.lease = {position, ready};
         cursor_.next = position + 1;
         record_->read_position.store(position + 1, memory_order_relaxed);
@@ -137,34 +141,33 @@ template <typename Fill>
         [[unlikely]] {
         return false;
     }
-    if (ask_ahead) view_.ring.prefetch_beyond(position);
-    opened(delivery, slot, length);
+    if (ask_ahead) prefetch_for_write(&ahead);
+    opened(delivery, slot, length, !exclusive_);
     return true;
 }
 
-[[gnu::always_inline]] inline void ReceiveSide::acked(const Lease& lease) {
+[[gnu::always_inline]] inline bool ReceiveSide::ack_at_once(SlotHeader& slot, Lease lease) {
+    if (lease.unmarked()) [[likely]] {
+        if (SlotRing::ack_read(slot, lease.word) != HoldStatus::done) [[unlikely]]
+            return false;
+        // In order, as they nearly always come; after_acks passes those that did not.
+        if (lease.sequence == base_) base_ = lease.sequence + 1;
+    } else {
+        if (!SlotRing::change(slot, lease.word, lease.word.freed())) [[unlikely]]  // [2]
+            return false;
+        --leased_;
+    }
     --in_flight_;
     bump(record_->acked);
-    if (!lease.unmarked()) {
-        --leased_;
-    } else if (lease.sequence == base_) {
-        // In order, as they nearly always come: what was acked before it was in front waits for
-        // the next that is not.
-        if ((++base_ & (head_interval - 1)) == 0) advance_base();
-    } else {
-        advance_base();
-    }
-}
-
-[[gnu::always_inline]] inline bool ReceiveSide::ack_at_once(Lease lease) {
-    const bool done = lease.unmarked() ? view_.ring.ack_read(lease) == HoldStatus::done
-                                       : view_.ring.ack_at(lease);
-    if (!done) [[unlikely]]
-        return false;
-    acked(lease);
-    if (exclusive_) fence_if_asked(view_.header->space, fence_);
     return true;
 }
 
-// Moves past what is acked, and tells others now and then.
+[[gnu::always_inline]] inline bool ReceiveSide::acks_need_more(std::uint64_t sequence) const {
+    const SegmentHeader& header = *view_.header;
+    return (sequence & sample_mask) == 0 || anybody_waits(header.space) ||
+           header.space.fenced.load(memory_order_relaxed) != 0 ||
+           (fence_or_journal_ &&
+            (fence_ || header.journal.wants_room.load(memory_order_relaxed) == 1));
+}
+
 }  // namespace shmq::shm

@@ -193,6 +193,12 @@ class ReceiveSide {
     // `ask_ahead`: asks for the line of a slot further on. Not in a dialogue: there it is the other
     // side's, which is about to write it.
     bool receive_at_once(Delivery& delivery, bool ask_ahead = true);
+    // Whether receive_at_once fails only for want of a message.
+    bool at_once_possible() const;
+    // Whether a slot is a cache line and no more.
+    bool slots_are_lines() const { return view_.ring.slots_are_lines(); }
+    // Where it looks for the next new message.
+    std::uint64_t next_position() const { return cursor_.next; }
     // A guess by one slot further on: whether a run of them is ready, of a part of the ring at
     // most.
     bool ready_ahead(std::uint64_t run) const {
@@ -209,13 +215,15 @@ class ReceiveSide {
         return ack(delivery.lease, delivery.block, wake_now);
     }
     HoldStatus ack(const Lease& lease, BlockHandle block, bool wake_now = true);
-    // The same for a message without a block that no producer has passed over. Wakes nobody: that
-    // is for the caller, producers_wait() tells. False: nothing happened.
-    bool ack_at_once(Lease lease);
-    // Or the supervisor, with messages from the journal: then take_supervisor_needed.
-    bool producers_wait() const {
-        return anybody_waits(view_.header->space) ||
-               (has_journal_ && view_.header->journal.wants_room.load(memory_order_relaxed) == 1);
+    // The same for a message whose `slot` no producer has passed over, but for its block. False:
+    // nothing happened.
+    bool ack_at_once(SlotHeader& slot, Lease lease);
+    // Whether after_acks must follow an ack at once: somebody waits, or it is one in 64.
+    bool acks_need_more(std::uint64_t sequence) const;
+    // What one or many acks at once leave to be done. `take_supervisor_needed` afterwards.
+    void after_acks(bool wake_now = true) {
+        if (exclusive_) advance_base();
+        if (wake_now) wake_space();
     }
     // Back to the queue: at once, or where it has a retry delay after that, or at `due` (monotonic
     // ns) if not 0. `take_supervisor_needed` afterwards: ring the doorbell.
@@ -283,9 +291,8 @@ class ReceiveSide {
     bool receive_returned(Delivery& delivery);
     bool receive_found(Delivery& delivery);
     bool open(Delivery& delivery);
-    void opened(Delivery& delivery, SlotHeader& slot, std::uint32_t length);
+    void opened(Delivery& delivery, SlotHeader& slot, std::uint32_t length, bool marked);
     void free_for_purge();
-    void acked(const Lease& lease);
     void ended(bool was_marked) {
         --in_flight_;
         if (was_marked) --leased_;
@@ -302,6 +309,7 @@ class ReceiveSide {
     bool exclusive_;
     bool fence_;
     bool has_journal_;
+    bool fence_or_journal_;
     bool supervisor_needed_ = false;
     Cursor cursor_;
     ReturnedFinds finds_;

@@ -6,10 +6,10 @@
 namespace shmq::shm {
 namespace {
 
-// How far a consumer walks on in the returned map where nothing was announced: a few cells at each
-// empty look, more of them after so many takes.
-constexpr std::uint64_t cells_after_takes = 512;
-constexpr std::uint64_t cells_when_empty = 16;
+// How far a consumer walks on in the returned map where nothing was announced: at each empty look,
+// and after so many takes. Who polls is off the slot's line meanwhile, about 100 ns, and does not
+// take it away from the producer that is writing it.
+constexpr std::uint64_t cells_a_walk = 512;
 
 }  // namespace
 
@@ -21,8 +21,9 @@ ReceiveSide::ReceiveSide(const QueueView& view, std::uint16_t number, std::uint3
       in_flight_cap_(in_flight_cap),
       inline_bytes_(view.geometry->inline_bytes),
       exclusive_(view.geometry->has(exclusive_consumer)),
-      fence_(fence),
+      fence_(fence && exclusive_),
       has_journal_(view.has_journal()),
+      fence_or_journal_(fence_ || has_journal_),
       seen_returns_(view.map.returns() - 1),  // look once at the start
       seen_purges_(view.header->purge_requests.load(memory_order_acquire)) {
     cursor_.next = view_.header->head.load(memory_order_relaxed);
@@ -71,7 +72,7 @@ bool ReceiveSide::anything_there(bool thorough) {
     if (thorough) {
         finds_.look_everywhere(view_.ring, view_.map);
     } else {
-        finds_.look_on(view_.ring, view_.map, cells_when_empty);
+        finds_.look_on(view_.ring, view_.map, cells_a_walk);
     }
     return finds_.pending();
 }
@@ -101,7 +102,7 @@ ReceiveStatus ReceiveSide::look_and_take(Delivery& delivery, bool thorough) {
         if (thorough) {
             finds_.look_everywhere(view_.ring, view_.map);
         } else {
-            finds_.look_on(view_.ring, view_.map, cells_when_empty);
+            finds_.look_on(view_.ring, view_.map, cells_a_walk);
         }
         if (receive_found(delivery)) return ReceiveStatus::received;
         if (has_journal_) tell_of_room(true);
@@ -117,7 +118,7 @@ bool ReceiveSide::receive_returned(Delivery& delivery) {
         seen_returns_ = returns;
         finds_.look_everywhere(view_.ring, view_.map);
     } else if (!finds_.pending()) {
-        finds_.look_on(view_.ring, view_.map, cells_after_takes);
+        finds_.look_on(view_.ring, view_.map, cells_a_walk);
     }
     if (receive_found(delivery)) return true;
     while (finds_.more()) {
@@ -152,19 +153,20 @@ bool ReceiveSide::open(Delivery& delivery) {
     const std::uint32_t word = slot.length.load(memory_order_relaxed);
     const std::uint32_t length = word & length_mask;
     const BlockHandle block = view_.block_at(sequence);
+    const bool marked = !delivery.unmarked();
     if (word <= inline_bytes_ || !block.valid()) {
-        opened(delivery, slot, length);
+        opened(delivery, slot, length, marked);
         return true;
     }
     const std::byte* data = view_.pool.data(block);
     if (data != nullptr && length <= view_.pool.block_bytes(block.block)) {
-        opened(delivery, slot, length);
+        opened(delivery, slot, length, marked);
         delivery.block = block;
         delivery.data = data;
         return true;
     }
     ++in_flight_;  // until it is rejected
-    if (!delivery.unmarked()) ++leased_;
+    if (marked) ++leased_;
     reject(delivery, NoteKind::damaged);
     return false;
 }
@@ -172,7 +174,7 @@ bool ReceiveSide::open(Delivery& delivery) {
 // ---- Ending a delivery -------------------------------------------------------------------------
 
 HoldStatus ReceiveSide::ack(const Lease& lease, BlockHandle block, bool wake_now) {
-    if (!ack_at_once(lease)) {
+    if (!ack_at_once(view_.ring.slot(lease.sequence), lease)) {
         if (lease.unmarked()) {  // it went with ack_through, which counted it
             bump(record_->stale);
             return HoldStatus::stale;
@@ -182,10 +184,11 @@ HoldStatus ReceiveSide::ack(const Lease& lease, BlockHandle block, bool wake_now
             ended(true);
             return HoldStatus::stale;
         }
-        acked(lease);
+        bump(record_->acked);
+        ended(true);
     }
     if (block.valid()) view_.pool.free(block);
-    if (wake_now) wake_space();
+    if (acks_need_more(lease.sequence)) after_acks(wake_now);
     return HoldStatus::done;
 }
 
@@ -294,7 +297,7 @@ bool ReceiveSide::ack_read_at(std::uint64_t position) {
     const SlotWord word = view_.ring.word_at(position);
     if (word != SlotWord::ready(view_.ring.lap_of(position))) return false;
     const BlockHandle block = view_.block_at(position);
-    if (view_.ring.ack_read({position, word}) == HoldStatus::stale) return false;
+    if (SlotRing::ack_read(view_.ring.slot(position), word) == HoldStatus::stale) return false;
     if (block.valid()) view_.pool.free(block);
     return true;
 }

@@ -1,5 +1,7 @@
 #include "shm/returned_map.hpp"
 
+#include <algorithm>
+
 namespace shmq::shm {
 
 void ReturnedFinds::begin() {
@@ -9,8 +11,13 @@ void ReturnedFinds::begin() {
 
 void ReturnedFinds::look_everywhere(SlotRing& ring, ReturnedMap& map) {
     begin();
-    for (std::uint64_t index = 0; index < ring.capacity(); ++index)
-        look_at(ring, map, index);
+    look_from(ring, map, 0, ring.capacity());
+}
+
+void ReturnedFinds::look_from(SlotRing& ring, ReturnedMap& map, std::uint64_t index,
+                              std::uint64_t end) {
+    while ((index = map.first_set(index, end)) != end)
+        look_at(ring, map, index++);
 }
 
 // Within a lap of the youngest that was kept, positions are sequences: the walk may end as soon as
@@ -31,11 +38,10 @@ void ReturnedFinds::look_further(SlotRing& ring, ReturnedMap& map) {
 
 void ReturnedFinds::look_on(SlotRing& ring, ReturnedMap& map, std::uint64_t cells) {
     begin();
-    if (cells > ring.capacity()) cells = ring.capacity();
-    for (std::uint64_t step = 0; step < cells; ++step) {
-        look_at(ring, map, walk_);
-        walk_ = ring.index_of(walk_ + 1);
-    }
+    const std::uint64_t end = walk_ + std::min(cells, ring.capacity());
+    look_from(ring, map, walk_, std::min(end, ring.capacity()));
+    if (end > ring.capacity()) look_from(ring, map, 0, end - ring.capacity());
+    walk_ = ring.index_of(end);
 }
 
 void ReturnedFinds::look_at(SlotRing& ring, ReturnedMap& map, std::uint64_t index) {

@@ -25,6 +25,15 @@ class ReturnedMap {
     std::uint64_t cell(std::uint64_t index) const {
         return cells_[index].load(memory_order_acquire);  // [4]
     }
+    // The first cell from `index` on that is set, or `end`. By fours: nearly always none is.
+    std::uint64_t first_set(std::uint64_t index, std::uint64_t end) const {
+        for (; index + 4 <= end; index += 4) {
+            if (cell_set(cell(index) | cell(index + 1) | cell(index + 2) | cell(index + 3))) break;
+        }
+        while (index < end && !cell_set(cell(index)))
+            ++index;
+        return index;
+    }
     bool replace(std::uint64_t index, std::uint64_t from, std::uint64_t to) {
         return cells_[index].compare_exchange_strong(from, to, memory_order_release,
                                                      memory_order_relaxed);  // [4]
@@ -65,6 +74,7 @@ class ReturnedFinds {
     static constexpr std::uint32_t kept_most = 64;
 
     void begin();
+    void look_from(SlotRing& ring, ReturnedMap& map, std::uint64_t index, std::uint64_t end);
     void look_at(SlotRing& ring, ReturnedMap& map, std::uint64_t index);
     void look_into(SlotRing& ring, ReturnedMap& map, std::uint64_t index, std::uint64_t cell);
     bool too_young(const SlotRing& ring, std::uint64_t index, std::uint64_t cell) const;

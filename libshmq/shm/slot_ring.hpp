@@ -90,6 +90,10 @@ enum class HoldStatus { done, stale };
 inline std::byte* payload_of(SlotHeader& slot) {
     return reinterpret_cast<std::byte*>(&slot) + sizeof(SlotHeader);
 }
+// The mapping is the process's own: who reads a payload through `const` may own its slot.
+inline SlotHeader& slot_of_payload(const std::byte* payload) {
+    return *reinterpret_cast<SlotHeader*>(const_cast<std::byte*>(payload) - sizeof(SlotHeader));
+}
 
 class SlotRing {
   public:
@@ -115,19 +119,25 @@ class SlotRing {
         return {position, std::min(capacity() - index_of(position), most),
                 SlotWord::free(lap_of(position))};
     }
-    // Starts to fetch the slot that this side will write a few steps from now: without it each step
-    // waits for a cache line of the other side.
+    // The slot that this side will write a few steps from now. Its line is asked for early: else
+    // each step waits for a cache line of the other side.
+    SlotHeader& slot_ahead(std::uint64_t position) const {
+        // Not slot(position + prefetch_slots): so the product is that of slot(position).
+        const std::uint64_t ahead = position * slot_bytes_ + prefetch_slots * slot_bytes_;
+        return *reinterpret_cast<SlotHeader*>(slots_ + (ahead & byte_mask_));
+    }
     void prefetch_beyond(std::uint64_t position) const {
-        prefetch_for_write(&slot(position + prefetch_slots));
+        prefetch_for_write(&slot_ahead(position));
     }
     // As well the second line of slots that have one: of payload that lies in lines further on the
     // processor sees by itself what comes next.
     void prefetch_to_fill(std::uint64_t position) const {
         prefetch_beyond(position);
-        if (slot_bytes_ <= line_bytes) return;
-        const SlotHeader& ahead = slot(position + prefetch_slots);
+        if (slots_are_lines()) return;
+        const SlotHeader& ahead = slot_ahead(position);
         prefetch_for_write(reinterpret_cast<const std::byte*>(&ahead) + line_bytes);
     }
+    bool slots_are_lines() const { return slot_bytes_ <= line_bytes; }
     std::byte* payload(std::uint64_t position) const { return payload_of(slot(position)); }
 
     // ---- Producers ----
@@ -255,10 +265,9 @@ class SlotRing {
     // ready -> leased by the exclusive consumer that has read it: needed before it gives back.
     HoldStatus lease_read(Lease& lease, std::uint16_t owner);
     // ready -> free by the exclusive consumer that has read it.
-    HoldStatus ack_read(const Lease& lease) {
-        auto& word = slot(lease.sequence).word;
-        if (word.load(memory_order_relaxed) != lease.word.raw) return HoldStatus::stale;
-        word.store(lease.word.freed().raw, memory_order_release);  // [2]
+    static HoldStatus ack_read(SlotHeader& slot, SlotWord ready) {
+        if (slot.word.load(memory_order_relaxed) != ready.raw) return HoldStatus::stale;
+        slot.word.store(ready.freed().raw, memory_order_release);  // [2]
         return HoldStatus::done;
     }
     bool held(const Lease& lease) const;

@@ -131,10 +131,11 @@ bool try_one(Party& self, Report& report) {
 
 // As Message::ack does.
 bool ack(shm::ReceiveSide& side, const shm::Delivery& delivery, bool wake_now) {
-    if (delivery.block.valid() || !side.ack_at_once(delivery.lease)) {
+    if (delivery.block.valid() ||
+        !side.ack_at_once(shm::slot_of_payload(delivery.data), delivery.lease)) {
         return side.ack(delivery, wake_now) == shm::HoldStatus::done;
     }
-    if (wake_now && side.producers_wait()) side.wake_space();
+    if (side.acks_need_more(delivery.lease.sequence)) side.after_acks(wake_now);
     return true;
 }
 

@@ -231,6 +231,58 @@ TEST(Queue, AckThroughStopsAtWhatWasRead) {
     EXPECT_EQ(receive_text(consumer), "b");
 }
 
+// An exclusive consumer's acks at once pass the front only one by one.
+TEST(Queue, AcksInAnyOrderBringTheHeadOn) {
+    Shape shape = small_shape(exclusive_consumer);
+    shape.capacity = 256;
+    TestQueue queue(shape);
+    SendSide producer = queue.producer();
+    ReceiveSide consumer = queue.consumer();
+    const auto ack_in = [&](auto order) {
+        std::vector<Delivery> held(200);
+        for (auto& delivery : held) {
+            ASSERT_EQ(send_text(producer, "x"), SendStatus::sent);
+            ASSERT_EQ(consumer.try_receive(delivery), ReceiveStatus::received);
+        }
+        for (std::size_t i = 0; i < held.size(); ++i)
+            ASSERT_EQ(consumer.ack(held[order(i)]), HoldStatus::done);
+    };
+    const auto& head = queue.view().header->head;
+    ack_in([](std::size_t i) { return 199 - i; });
+    EXPECT_GE(head.load(), 128u);
+    ack_in([](std::size_t i) { return i < 100 ? 2 * i + 1 : 2 * (i - 100); });
+    EXPECT_GE(head.load(), 320u);
+    ack_in([](std::size_t i) { return i; });
+    EXPECT_GE(head.load(), 512u);
+    EXPECT_EQ(queue.violations(), std::vector<std::string>{});
+}
+
+TEST(Queue, AcksNeedMoreWhereSomebodyMayWait) {
+    TestQueue queue(small_shape(exclusive_consumer));
+    ReceiveSide consumer = queue.consumer();
+    WaitPoint& space = queue.view().header->space;
+    EXPECT_TRUE(consumer.acks_need_more(128));
+    EXPECT_FALSE(consumer.acks_need_more(129));
+    const WaitTicket ticket = register_waiter(space, false);
+    EXPECT_TRUE(consumer.acks_need_more(129));
+    leave_waiters(space, ticket);
+    EXPECT_FALSE(consumer.acks_need_more(129));
+    // Nobody asks for more room of a queue without a journal.
+    queue.view().header->journal.wants_room.store(1);
+    EXPECT_FALSE(consumer.acks_need_more(129));
+    ask_to_fence(space);
+    EXPECT_TRUE(consumer.acks_need_more(129));
+}
+
+TEST(Queue, AcksOfAProcessThatMustFenceAlwaysNeedMore) {
+    TestQueue queue(small_shape(exclusive_consumer));
+    EXPECT_TRUE(
+        ReceiveSide(queue.view(), queue.admit(Role::consumer), 8, true).acks_need_more(129));
+    TestQueue shared;
+    EXPECT_FALSE(
+        ReceiveSide(shared.view(), shared.admit(Role::consumer), 8, true).acks_need_more(129));
+}
+
 TEST(Queue, DropOldestMakesRoomAndCounts) {
     TestQueue queue(small_shape(0, Overflow::drop_oldest));
     SendSide producer = queue.producer();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include "unit/shm/test_queue.hpp"
@@ -126,6 +127,36 @@ TEST(ReturnedMap, LookingFurtherYieldsAllInOrder) {
     }
     EXPECT_EQ(sequences.size(), 251u);
     EXPECT_TRUE(std::is_sorted(sequences.begin(), sequences.end()));
+}
+
+TEST(ReturnedMap, TheFirstSetCellIsFoundWhereverItIs) {
+    constexpr std::uint64_t end = 23;
+    for (std::uint64_t set = 0; set < end; ++set) {
+        TestQueue queue;
+        QueueView view = queue.view();
+        ASSERT_TRUE(view.map.replace(set, 0, returned_cell(0, 5, 3)));
+        for (std::uint64_t from = 0; from <= end; ++from)
+            EXPECT_EQ(view.map.first_set(from, end), from <= set ? set : end) << from;
+        EXPECT_EQ(view.map.first_set(0, set), set) << "it ends before that one";
+    }
+}
+
+// Each, whether a walk begins with it, ends with it, or goes past the end of the ring.
+TEST(ReturnedMap, WalksOfAnyLengthMissNothing) {
+    for (std::uint64_t cells = 1; cells < 70; ++cells) {
+        TestQueue queue;
+        return_all(queue, 60, 1);
+        QueueView view = queue.view();
+        ReturnedFinds finds;
+        std::set<std::uint64_t> found;
+        finds.look_on(view.ring, view.map, 61);
+        for (std::uint64_t walked = 0; walked < view.ring.capacity(); walked += cells) {
+            finds.look_on(view.ring, view.map, cells);
+            while (const auto* find = finds.next())
+                found.insert(find->sequence);
+        }
+        EXPECT_EQ(found.size(), 60u) << cells;
+    }
 }
 
 // A walk of few cells comes round to everything in the end.
